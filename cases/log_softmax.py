@@ -1,0 +1,139 @@
+"""log_softmax(x, *, dim): x_j - m - ln sum_i exp(x_i - m) along `dim`, with m the largest element.
+
+Shapes: (..., n, ...) -> the same. Oracle: the formula in float64 (extended precision for float64 inputs). With
+t_j = m - x_j, s the sum and rho its relative error (see softmax):
+
+    |error_j| <= t_j u + rho + c_l u |ln s| + (u + u_out) |y_j| + underflow
+
+which an implementation by log(softmax(x)) breaks wherever the probability is small. Specification: PyTorch: a row of
+-inf, or with +inf, is NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness import Case, Mutant, Operator, Probe, Property, grid
+from harness.judge.arithmetic import Arithmetic
+from harness.precision import FLOATS, round_to, widen
+
+from .reductions import (
+    PERMUTED,
+    SIZES,
+    TRANSPOSED,
+    axis,
+    check_dim,
+    elementwise_cost,
+    last,
+    mutants,
+    one_input,
+    out_of_range,
+    shape_cases,
+)
+from .softmax import _max_of_first, _no_max, denominator_error, restore, shifted, shifted_exp
+
+
+def oracle(x: np.ndarray, *, dim: int | None) -> np.ndarray:
+    check_dim(x, dim)
+    _, t, w = shifted_exp(last(x, dim))
+    with np.errstate(all="ignore"):
+        return restore(-t - np.log(np.sum(w, axis=-1, keepdims=True)), x, dim)
+
+
+def bound(
+    case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic
+) -> np.ndarray:
+    x = inputs[0]
+    _, t, w = shifted_exp(last(x, axis(case)))
+    y = last(expected, axis(case))
+    u, form = arithmetic.unit_between, arithmetic.output
+    with np.errstate(all="ignore"):
+        rho = denominator_error(t, w, arithmetic)
+        log_s = np.abs(np.log(np.sum(w, axis=-1, keepdims=True)))
+        allowed = t * u + rho + arithmetic.log_error * u * log_s + (u + form.unit) * np.abs(y) + form.underflow
+        # one finite entry: its log-probability is exactly 0
+        single = np.sum(t == 0, axis=-1, keepdims=True) == 1
+        alone = single & np.all((t == 0) | np.isposinf(t), axis=-1, keepdims=True)
+        allowed = np.where(alone, 0.0, allowed)
+    return restore(np.broadcast_to(allowed, t.shape), x, axis(case))
+
+
+def total_is_one(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
+    """sum exp(log_softmax(x)) = 1, within the bounds."""
+    if inputs[0].size == 0:
+        return None
+    along = axis(case) if inputs[0].ndim else None
+
+    def relate(answer: np.ndarray, _: None, bound: np.ndarray, __: None) -> tuple[Any, ...]:
+        with np.errstate(all="ignore"):
+            p = np.exp(widen(answer))
+            total = np.sum(p, axis=along)
+            slack = np.sum(np.where(p > 0, p * np.expm1(np.minimum(bound, 700.0)), 0.0), axis=along)
+        return np.where(np.isnan(total), 1.0, total), np.ones_like(total), slack + 1e-12
+
+    return Probe(None, relate)
+
+
+def _log_of_softmax(x: np.ndarray, *, dim: int | None) -> np.ndarray:
+    """log(softmax(x)) in the working precision: -inf where the probability underflows."""
+    work = last(x if x.dtype == np.float64 else x.astype(np.float32), dim)
+    with np.errstate(all="ignore"):
+        e = np.exp(work - work.max(axis=-1, keepdims=True, initial=-np.inf))
+        return restore(np.log(e / e.sum(axis=-1, keepdims=True)), x, dim).astype(x.dtype)
+
+
+def _log(mutant: Any) -> Any:
+    def function(x: np.ndarray, *, dim: int | None) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return round_to(np.log(widen(mutant(x, dim=dim))), x.dtype.name)
+
+    return function
+
+
+def _without_log_sum(x: np.ndarray, *, dim: int | None) -> np.ndarray:
+    _, t, _ = shifted_exp(last(x, dim))
+    return round_to(restore(-t, x, dim), x.dtype.name)
+
+
+log_softmax = Operator(
+    name="log_softmax",
+    inputs=one_input,
+    oracle=oracle,
+    bound=bound,
+    cost=elementwise_cost,
+    specification="PyTorch",
+    properties=(
+        PERMUTED,
+        TRANSPOSED,
+        Property("shift_invariance", shifted),
+        Property("exp_sums_to_one", total_is_one),
+    ),
+    mutants=(
+        *mutants(oracle),
+        Mutant("log_of_softmax", _log_of_softmax),
+        Mutant("no_max_subtraction", _log(_no_max)),
+        Mutant("max_of_first_256", _log(_max_of_first)),
+        Mutant("without_the_log_of_the_sum", _without_log_sum),
+    ),
+    conformance=(
+        *grid(dtype="float32", shape=[(3, n) for n in SIZES], dim=1),
+        *grid(dtype=["float64", "float16", "bfloat16"], shape=[(3, 1), (3, 33), (3, 1025)], dim=1),
+        *grid(dtype="float32", shape=[(65537,)], values=["uniform"], dim=0),
+        *grid(
+            dtype=FLOATS,
+            shape=[(9, 300)],
+            values=["wide", "grid", "overflow", "masked", "infinities", "nan", "equal", "bits", "one_huge"],
+            dim=1,
+        ),
+        *grid(dtype="float32", shape=[(300, 9)], values=["wide", "grid", "overflow", "masked"], dim=0),
+        *shape_cases(full=False),
+        *grid(dtype="float32", shape=[(0,), (0, 3), (3, 0)], dim=[0, -1]),
+        *out_of_range(full=False),
+    ),
+    benchmarks=(
+        *grid(dtype="float32", shape=[(1024, 1000)], dim=1),
+        *grid(dtype="float32", shape=[(64, 128, 64)], dim=1),
+    ),
+)

@@ -1,0 +1,44 @@
+"""kernel-harness: is this kernel right, is it fast, and did that change today?
+
+This module re-exports what authors and scripts need and defines nothing. Importing it costs NumPy and no more:
+pandas, torch and the database are imported by the functions that use them.
+"""
+
+from harness.api import Run, bench, check
+from harness.declare import (
+    Accumulation,
+    Backend,
+    Case,
+    Cost,
+    DeclarationError,
+    Implementation,
+    Mutant,
+    Operator,
+    Probe,
+    Property,
+    Tree,
+    Unsupported,
+    grid,
+    implementation,
+)
+
+__all__ = [
+    "Accumulation",
+    "Backend",
+    "Case",
+    "Cost",
+    "DeclarationError",
+    "Implementation",
+    "Mutant",
+    "Operator",
+    "Probe",
+    "Property",
+    "Run",
+    "Tree",
+    "Unsupported",
+    "bench",
+    "check",
+    "grid",
+    "implementation",
+]
+__version__ = "0.1.0"

@@ -1,0 +1,115 @@
+"""The same as the command line, from Python: check, bench, and the runs that they return."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.execute import Options, Progress
+    from harness.record import Record, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run: what was checked, what was timed, and every raw sample."""
+
+    run_id: str
+    checked: tuple[Record, ...]
+    timed: tuple[Record, ...]
+    raw_samples: tuple[Sample, ...]
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """One record per task; where a case was both checked and timed, the timed one."""
+        timed = {record.id for record in self.timed}
+        return (*(record for record in self.checked if record.id not in timed), *self.timed)
+
+    def frame(self) -> pd.DataFrame:
+        """One row per task; columns are `harness.record.COLUMNS`, times in ns."""
+        from harness.reports import records_frame
+
+        return records_frame(self.records)
+
+    def samples(self) -> pd.DataFrame:
+        """One row per timed reading; columns are `harness.record.SAMPLE_COLUMNS` and times per call, in ns."""
+        from harness.reports import samples_frame
+
+        return samples_frame(self.run_id, self.raw_samples)
+
+
+def check(*selectors: str, **options: object) -> Run:
+    """Conformance of what is selected (everything if nothing is named); options as `bench`."""
+    return _run("check", selectors, **options)  # type: ignore[arg-type]
+
+
+def bench(*selectors: str, **options: object) -> Run:
+    """Conformance, then timing of what was right; stored like the command line's runs.
+
+    Keyword options: `plugins` and `operators` (paths), `store` (URL or path), `seed`, `options`
+    (harness.execute.Options), `progress` (called with text, done, total). Raises harness.plan.NothingSelected if
+    nothing matches.
+    """
+    return _run("bench", selectors, **options)  # type: ignore[arg-type]
+
+
+def _run(
+    command: str,
+    selectors: Sequence[str],
+    *,
+    plugins: Sequence[str] = (),
+    operators: Sequence[str] = (),
+    store: str | None = None,
+    seed: int | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    resume: bool = False,
+) -> Run:
+    from harness import execute, machine
+    from harness.registry import load
+    from harness.store import Store
+    from harness.supervisor import fresh_seed
+
+    registry = load(plugins, operators)
+    options = options or execute.Options()
+    with Store.open(store) as opened:
+        if resume:
+            info = opened.unfinished(command)
+            selectors = info.selectors
+        else:
+            execute.plan_or_raise(command, selectors, registry)
+            described = machine.describe()
+            commit, dirty = machine.commit()
+            info = opened.start_run(
+                command=command,
+                selectors=selectors,
+                seed=fresh_seed() if seed is None else seed,
+                budget_s=options.budget_s,
+                machine=described,
+                machine_id=machine.machine_id(described),
+                commit=commit,
+                dirty=dirty,
+            )
+        context = execute.Context(info.run_id, info.machine_id, info.commit, info.dirty, info.seed)
+        execute.execute(
+            command, selectors, registry, opened, context, options, progress or (lambda text, done, total: None)
+        )
+        run = load_run(opened, info.run_id)
+        opened.finish_run(info.run_id, exit_code=execute.exit_code(command, run.checked, run.timed))
+        return run
+
+
+def load_run(store: object, run_id: str) -> Run:
+    """A stored run, as the run that it was."""
+    from harness.store import Store
+
+    assert isinstance(store, Store)
+    return Run(
+        run_id,
+        tuple(store.records(run_id, "check")),
+        tuple(store.records(run_id, "bench")),
+        tuple(store.samples(run_id)),
+    )

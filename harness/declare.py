@@ -1,0 +1,324 @@
+"""DECLARE: the frozen values that authors write down; nothing here runs, registers or imports a framework."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from harness.judge.arithmetic import Arithmetic
+
+Array = Any  # an array of whatever library a backend stands for
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+LAYOUTS = ("contiguous", "transposed", "strided", "reversed", "offset", "expanded")
+
+
+class DeclarationError(ValueError):
+    """A declaration that cannot be right; the message says where, what was found and what would be right."""
+
+
+class Unsupported(Exception):
+    """Raised by a backend that cannot hold the inputs of a case; the message becomes the row's reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One point at which an operator is checked or timed.
+
+    `dtype` and `shapes` are those of the inputs, `parameters` the keyword arguments by PyTorch's names, `values` the
+    family that the numbers are drawn from (`harness.draw`), `layout` how the inputs lie in memory. A case with
+    `raises` holds bad input: the only right answer is an exception, and `raises` says why.
+    """
+
+    dtype: str
+    shapes: tuple[tuple[int, ...], ...]
+    parameters: tuple[tuple[str, Any], ...] = ()
+    values: str = "normal"
+    layout: str = "contiguous"
+    raises: str = ""
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise DeclarationError(f"case {self.id}: layout {self.layout!r} is none of {', '.join(LAYOUTS)}")
+
+    def __getitem__(self, parameter: str) -> Any:
+        return dict(self.parameters)[parameter]
+
+    @property
+    def id(self) -> str:
+        """The part of a task's identity that names the case, e.g. `float32[1024x1000]dim=1,values=integers`."""
+        shapes = ",".join("x".join(map(str, shape)) for shape in self.shapes)
+        words = [f"{name}={value}" for name, value in self.parameters]
+        if self.values != "normal":
+            words.append(f"values={self.values}")
+        if self.layout != "contiguous":
+            words.append(f"layout={self.layout}")
+        if self.raises:
+            words.append("raises")
+        return f"{self.dtype}[{shapes}]{','.join(words)}"
+
+
+def grid(
+    *,
+    dtype: str | Sequence[str],
+    shape: Sequence[Sequence[int] | Sequence[Sequence[int]]],
+    values: str | Sequence[str] = "normal",
+    layout: str | Sequence[str] = "contiguous",
+    raises: str = "",
+    **parameters: Any,
+) -> tuple[Case, ...]:
+    """Every combination of the axes, as cases.
+
+    A shape is a tuple of sizes (one input) or a tuple of such tuples (several inputs). A parameter whose value is a
+    list is an axis of its own.
+    """
+    axes = [
+        [dtype] if isinstance(dtype, str) else list(dtype),
+        [_shapes(one) for one in shape],
+        [values] if isinstance(values, str) else list(values),
+        [layout] if isinstance(layout, str) else list(layout),
+        *(list(value) if isinstance(value, list) else [value] for value in parameters.values()),
+    ]
+    return tuple(
+        Case(kind, shapes, tuple(zip(parameters, rest, strict=True)), family, order, raises)
+        for kind, shapes, family, order, *rest in itertools.product(*axes)
+    )
+
+
+def _shapes(shape: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
+    if all(isinstance(size, int) for size in shape):
+        return (tuple(shape),)
+    return tuple(tuple(one) for one in shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The least work that a case needs: compulsory memory traffic in bytes, and arithmetic operations."""
+
+    bytes: int
+    flops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The order in which a reduction adds up n terms; `harness.judge.trees` knows what each family implies.
+
+    `sequential` one by one from the front. `pairwise` numpy's and torch's cascades: at most `width` additions inside
+    a leaf, then halves. `lanes` `width` running sums, added up at the end (BLAS, vector units). `blocks` as on a GPU:
+    blocks of `width` threads reduce in `order` (`interleaved`, `halving` or `warp`), and the partial sums are
+    finished (`finish`) one by one on the `host`, or by the same reduction again on the `grid`. `any` no order at
+    all: only that no term takes part in more than n - 1 additions.
+    """
+
+    family: str = "any"
+    width: int = 0
+    order: str = ""
+    finish: str = ""
+
+    def __str__(self) -> str:
+        words = [str(word) for word in (self.order, self.width or "", self.finish) if word]
+        return f"{self.family}({', '.join(words)})" if words else self.family
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulation:
+    """What an author claims about the order and the precision of a reduction; the claim is what is judged.
+
+    `dtype` is the accumulator's (empty: float32 for narrower cases, else the case's own); `intermediate` that of the
+    values between the steps (empty: as `dtype`). `strided` is the tree where the reduced dimension is not the
+    innermost contiguous one. `rescale` counts terms per rescaling of a running maximum (online softmax), 0 for none.
+    """
+
+    tree: Tree = Tree()
+    dtype: str = ""
+    intermediate: str = ""
+    strided: Tree | None = None
+    rescale: int = 0
+
+    def __str__(self) -> str:
+        words = [str(self.tree)]
+        if self.dtype:
+            words.append(f"in {self.dtype}")
+        if self.intermediate and self.intermediate != self.dtype:
+            words.append(f"through {self.intermediate}")
+        if self.strided:
+            words.append(f"strided {self.strided}")
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Inputs derived from a case's own inputs, and the relation that its two answers must keep.
+
+    `relate(answer, derived_answer, bound, derived_bound)` returns `(left, right, allowed)`: every element of
+    `|left - right|` must be at most `allowed`. `inputs` is None where one answer is enough.
+    """
+
+    inputs: tuple[np.ndarray, ...] | None
+    relate: Callable[..., tuple[Any, Any, Any]]
+    parameters: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A law that every right implementation keeps, e.g. softmax(x + c) = softmax(x).
+
+    `probe(case, inputs, rng)` returns a Probe, or None where the law does not apply to these inputs.
+    """
+
+    name: str
+    probe: Callable[[Case, tuple[np.ndarray, ...], np.random.Generator], Probe | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A wrong implementation that the cases of an operator must expose before any verdict on them counts.
+
+    `function` takes NumPy inputs and parameters as an implementation does, and is wrong in the way that `name` says.
+    `lesson` is what to tell the author of an implementation that errs in the very same way.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    lesson: str = ""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Operator:
+    """What to compute, what is true, and how far off a right answer may be. Trusted code: it runs in the judge.
+
+    `inputs(case, rng)` draws the arrays. `oracle(*arrays, **parameters)` returns the answer in higher precision (the
+    arrays arrive as drawn). `bound(case, inputs, expected, arithmetic)` returns the largest permitted |error| of each
+    element, 0 where a right answer is exact. `cost(case)` is the least work. `conformance` are cases small and
+    nasty, `benchmarks` large and few. `specification` names whose edge semantics hold.
+    """
+
+    name: str
+    inputs: Callable[[Case, np.random.Generator], tuple[np.ndarray, ...]]
+    oracle: Callable[..., np.ndarray]
+    bound: Callable[[Case, tuple[np.ndarray, ...], np.ndarray, Arithmetic], np.ndarray]
+    cost: Callable[[Case], Cost]
+    conformance: tuple[Case, ...]
+    benchmarks: tuple[Case, ...] = ()
+    properties: tuple[Property, ...] = ()
+    mutants: tuple[Mutant, ...] = ()
+    specification: str = ""
+
+    def __post_init__(self) -> None:
+        for cases in (self.conformance, self.benchmarks):
+            seen: set[str] = set()
+            for case in cases:
+                if case.id in seen:
+                    raise DeclarationError(f"operator {self.name}: two cases are called {case.id}; drop one")
+                seen.add(case.id)
+
+
+def _nothing_missing() -> str | None:
+    return None
+
+
+def _no_versions() -> dict[str, str]:
+    return {}
+
+
+def _nothing_to_wait_for() -> None:
+    return None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Backend:
+    """Where implementations run: a library on a device. Its module must import without the library.
+
+    `missing()` says why it cannot run here and what to type, or returns None. `from_host` turns a NumPy array into
+    the library's, without a copy where it can; `to_host` the reverse, waiting for the device. `array_type` names the
+    exact class of an honest answer (`module.Class`). `wait()` returns when the device is idle.
+    """
+
+    name: str
+    library: str
+    from_host: Callable[[np.ndarray], Array]
+    to_host: Callable[[Array], np.ndarray]
+    array_type: str
+    missing: Callable[[], str | None] = _nothing_missing
+    wait: Callable[[], None] = _nothing_to_wait_for
+    versions: Callable[[], dict[str, str]] = _no_versions
+    dtypes: tuple[str, ...] = ("float64", "float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Implementation:
+    """One strategy for one operator: a plain function from arrays of its backend to a new array."""
+
+    operator: str
+    backend: str
+    name: str
+    function: Callable[..., Array]
+    supports: Callable[[Case], str | None] | None = None
+    accumulation: Accumulation | None = None
+    gradient: Callable[..., Any] | None = None
+    prepare: Callable[[Case], Callable[..., Array]] | None = None
+
+
+MARK = "__harness_implementations__"
+
+
+def implementation(
+    operator: str,
+    *,
+    backend: str,
+    name: str = "",
+    supports: Callable[[Case], str | None] | None = None,
+    accumulation: Accumulation | None = None,
+    gradient: Callable[..., Any] | None = None,
+    prepare: Callable[[Case], Callable[..., Array]] | None = None,
+) -> Callable[[Function], Function]:
+    """Mark a function as an implementation of `operator`, and return the function unchanged.
+
+    The name is the function's own unless given. `supports(case)` returns why a case is out of scope, or None.
+    `prepare(case)` does untimed set-up (compilation included) and returns the function to call; its time is recorded
+    apart.
+    """
+
+    def mark(function: Function) -> Function:
+        declared = Implementation(
+            operator, backend, name or function.__name__, function, supports, accumulation, gradient, prepare
+        )
+        marks: list[Implementation] = function.__dict__.setdefault(MARK, [])
+        marks.append(declared)
+        return function
+
+    return mark
+
+
+def implementations_in(namespace: Iterable[Any]) -> list[Implementation]:
+    """The implementations that were marked on the objects of a module, in the order of the module."""
+    found: dict[int, Implementation] = {}
+    for thing in namespace:
+        for declared in getattr(thing, "__dict__", {}).get(MARK, ()):
+            found.setdefault(id(declared), declared)
+    return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """An Implementation as data: what a worker read in a module, without the module's code."""
+
+    operator: str
+    backend: str
+    implementation: str
+    accumulation: Accumulation | None = None
+    module: str = ""
+    path: str = ""
+    line: int = 0
+    has_gradient: bool = False
+    has_prepare: bool = False
+    summary: str = field(default="", compare=False)
+
+    @property
+    def id(self) -> str:
+        return f"{self.operator}/{self.backend}/{self.implementation}"

@@ -1,0 +1,324 @@
+"""RUN: a plan becomes records, each stored as it happens. Conformance first; then only what was right is timed."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.declare import Case
+from harness.judge import trees
+from harness.judge.verdict import Verdict
+from harness.plan import Task, plan, tasks
+from harness.record import WRONG, Record, Sample
+from harness.registry import Problem, Registry
+from harness.supervisor import DEADLINE_S, Supervisor
+from harness.timing.audit import impossible
+from harness.timing.ceiling import Ceilings
+from harness.timing.session import ROTATION, Group, Settings, Timing, group_tasks, time_groups
+from harness.timing.statistics import block_medians, median_interval
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+Progress = Callable[[str, int, int], None]
+"""(what is going on, tasks done, tasks in all)."""
+
+NOTES = (
+    "A call makes a new array for its answer: the allocation, and the first touch of its pages, are inside the time.",
+    "Inputs lie in memory shared with the judging process (4 KiB pages); they rotate and change between bursts.",
+    "percent_of_limit compares with the copy rate measured in the same run for the same working set; an operator that "
+    "mostly reads can exceed 100 %.",
+)
+
+Key = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all records of a run share."""
+
+    run_id: str
+    machine_id: str
+    commit: str | None
+    dirty: bool | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run goes: seconds per benchmark case (None: the default), the longest request, bytes per worker."""
+
+    budget_s: float | None = None
+    deadline_s: float = DEADLINE_S
+    memory_limit_bytes: int | None = None
+    settings: Settings = field(default_factory=Settings)
+
+
+def execute(
+    command: str,
+    selectors: Sequence[str],
+    registry: Registry,
+    store: Store,
+    context: Context,
+    options: Options,
+    progress: Progress,
+) -> None:
+    """Run what is selected that the store does not hold yet for this run; every record is stored when it is made."""
+    with Supervisor(
+        registry, context.seed, deadline_s=options.deadline_s, memory_limit_bytes=options.memory_limit_bytes
+    ) as supervisor:
+        run = Execution(registry, supervisor, store, context, options, progress)
+        timed = plan(registry, selectors, "benchmarks") if command == "bench" else []
+        checked = plan(registry, selectors, "conformance")
+        if command == "check" and not checked:
+            checked = plan(registry, selectors, "benchmarks")
+        if timed:
+            checked = _with_conformance_of(timed, checked, registry)
+        run.report_problems(registry.problems)
+        run.check(checked)
+        if timed:
+            run.time(timed)
+        run.remember_admissions()
+
+
+def _with_conformance_of(timed: Sequence[Task], checked: list[Task], registry: Registry) -> list[Task]:
+    """What is to be timed must first be right on all conformance cases of its dtype, selected or not."""
+    needed = {(task.declaration.id, task.case.dtype) for task in timed}
+    selected = {task.id for task in checked}
+    return [
+        task
+        for task in tasks(registry, "conformance")
+        if task.id in selected or (task.declaration.id, task.case.dtype) in needed
+    ]
+
+
+def plan_or_raise(command: str, selectors: Sequence[str], registry: Registry) -> None:
+    """Raise NothingSelected before a run is begun for nothing."""
+    plan(registry, selectors, "conformance")
+
+
+def exit_code(command: str, checked: Sequence[Record], timed: Sequence[Record]) -> int:
+    """0 all well; 3 something is wrong; 5 nothing ran, or a benchmark was asked for and nothing was timed."""
+    if any(record.status in WRONG for record in (*checked, *timed)):
+        return 3
+    ran = [record for record in (*checked, *timed) if record.status == "passed"]
+    if not ran or (command == "bench" and not any(record.median_ns is not None for record in timed)):
+        return 5
+    return 0
+
+
+class Execution:
+    """One run in progress."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        supervisor: Supervisor,
+        store: Store,
+        context: Context,
+        options: Options,
+        progress: Progress,
+    ) -> None:
+        self._registry = registry
+        self._supervisor = supervisor
+        self._store = store
+        self._context = context
+        self._options = options
+        self._progress = progress
+        self._ceilings = Ceilings()
+
+    def report_problems(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            declared = Record(
+                **self._shared(), operator="declaration", implementation=problem.where, status="error", reason=problem.message
+            )
+            self._store.add(declared, "check")
+
+    def check(self, checked: Sequence[Task]) -> None:
+        """Conformance of every task that has no record yet."""
+        done = self._store.done(self._context.run_id, "check")
+        for number, task in enumerate(checked):
+            self._progress(f"checking {task.id}", number, len(checked))
+            if _key(task) not in done:
+                self._store.add(self._record(task, self._supervisor.check(task)), "check")
+
+    def time(self, timed: Sequence[Task]) -> None:
+        """Benchmark tasks: those whose conformance holds are checked on their own case, then timed side by side."""
+        done = self._store.done(self._context.run_id, "bench")
+        failures = self._conformance_failures()
+        right: dict[str, Verdict] = {}
+        for number, task in enumerate(timed):
+            if _key(task) in done:
+                continue
+            self._progress(f"checking {task.id}", number, len(timed))
+            verdict = self._may_be_timed(task, failures)
+            if verdict.status == "passed":
+                right[task.id] = verdict
+            else:
+                self._store.add(self._record(task, verdict), "bench")
+        groups = group_tasks([task for task in timed if task.id in right], self._registry.operators)
+        # workers of the conformance phase would only take memory and cores from those that are timed
+        self._supervisor.close()
+        self._resume_samples(groups)
+        self._time(groups, right)
+
+    def _time(self, groups: Sequence[Group], right: Mapping[str, Verdict]) -> None:
+        settings = self._options.settings
+        if self._options.budget_s is not None and groups:
+            settings = dataclasses.replace(settings, budget_s=self._options.budget_s / len(groups))
+        settings = dataclasses.replace(
+            settings, deadline_s=self._options.deadline_s, memory_limit=self._supervisor.memory_limit
+        )
+        finished = 0
+
+        def gathered(group: Group, process: int, final: bool) -> None:
+            nonlocal finished
+            for timing in group.timings.values():
+                new = [sample for sample in timing.samples if sample.process == process]
+                if timing.failure is None:
+                    self._store.add_samples(self._context.run_id, new)
+                    if not final:
+                        continue
+                self._store.add(self._timed_record(timing, group, right[timing.task.id]), "bench")
+            finished += final
+
+        time_groups(
+            groups,
+            self._registry,
+            self._context.seed,
+            settings,
+            lambda text: self._progress(text, finished, len(groups)),
+            gathered,
+        )
+
+    def remember_admissions(self) -> None:
+        self._store.note(
+            self._context.run_id,
+            admission=self._supervisor.admissions,
+            notes=NOTES,
+            ceiling=self._ceilings.as_data(),
+        )
+
+    def _conformance_failures(self) -> Mapping[tuple[str, str], list[Record]]:
+        """The wrong records of this run by implementation and dtype."""
+        failures: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        for record in self._store.records(self._context.run_id, "check"):
+            if record.status in WRONG and record.dtype:
+                failures[(f"{record.operator}/{record.backend}/{record.implementation}", record.dtype)].append(record)
+        return failures
+
+    def _may_be_timed(self, task: Task, failures: Mapping[tuple[str, str], list[Record]]) -> Verdict:
+        wrong = failures.get((task.declaration.id, task.case.dtype))
+        if wrong:
+            first = wrong[0]
+            return Verdict(
+                "failed",
+                f"not timed: {len(wrong)} conformance cases in {task.case.dtype} are wrong, the first {first.case}: "
+                f"{first.reason}",
+            )
+        return self._supervisor.check(task)
+
+    def _resume_samples(self, groups: Sequence[Group]) -> None:
+        """Samples that an interrupted run has left, so that its finished processes are not timed again."""
+        stored: dict[Key, list[Sample]] = defaultdict(list)
+        for sample in self._store.samples(self._context.run_id):
+            stored[(sample.operator, sample.backend, sample.implementation, sample.case)].append(sample)
+        for group in groups:
+            for timing in group.timings.values():
+                timing.samples.extend(stored.get(_key(timing.task), ()))
+                timing.blocks.update(block_medians(timing.samples))
+                timing.checked = sum(sample.checked for sample in timing.samples)
+
+    def _shared(self) -> dict[str, Any]:
+        context = self._context
+        return {
+            "run_id": context.run_id,
+            "started_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+            "commit": context.commit,
+            "dirty": context.dirty,
+            "machine_id": context.machine_id,
+            "seed": context.seed,
+        }
+
+    def _record(self, task: Task, verdict: Verdict, **more: Any) -> Record:
+        declared, case = task.declaration, task.case
+        status, reason = more.pop("failure", None) or (verdict.status, verdict.reason)
+        return Record(
+            **self._shared(),
+            operator=declared.operator,
+            backend=declared.backend,
+            implementation=declared.implementation,
+            case=case.id,
+            dtype=case.dtype,
+            parameters=json.dumps(dict(case.parameters)),
+            status=status,
+            reason=reason,
+            error_over_bound=verdict.worst.error_over_bound,
+            max_abs_error=verdict.worst.max_abs_error,
+            max_rel_error=verdict.worst.max_rel_error,
+            max_ulp=verdict.worst.max_ulp,
+            tree_height=_tree_height(task),
+            run_to_run_bitwise=verdict.run_to_run_bitwise,
+            batch_invariant=verdict.batch_invariant,
+            **more,
+        )
+
+    def _timed_record(self, timing: Timing, group: Group, verdict: Verdict) -> Record:
+        """The row of a timed task; without times if anything was wrong with them."""
+        cost = group.operator.cost(group.case)
+        failure = timing.failure
+        if failure is None and not timing.blocks:
+            failure = "error", "no time was taken"
+        if failure is not None:
+            return self._record(timing.task, verdict, failure=failure, bytes=cost.bytes, flops=cost.flops)
+        interval = median_interval(timing.blocks)
+        # inputs rotate: the working set is that of all the sets
+        ceiling = self._ceilings.rate(max(1, cost.bytes * ROTATION))
+        beyond = impossible(cost.bytes, interval.estimate, ceiling)
+        if beyond:
+            return self._record(timing.task, verdict, failure=("untrusted", beyond), bytes=cost.bytes, flops=cost.flops)
+        per_call = [sample.wall_ns / sample.calls for sample in timing.samples]
+        rate = cost.bytes / interval.estimate
+        return self._record(
+            timing.task,
+            verdict,
+            samples=len(timing.samples),
+            median_ns=round(interval.estimate),
+            ci_low_ns=math.floor(interval.low),
+            ci_high_ns=math.ceil(interval.high),
+            min_ns=round(min(per_call)),
+            cpu_median_ns=round(float(np.median([sample.cpu_ns / sample.calls for sample in timing.samples]))),
+            prepare_ns=timing.prepare_ns,
+            bytes=cost.bytes,
+            flops=cost.flops,
+            gb_per_s=rate,
+            percent_of_limit=100.0 * rate * 1e9 / ceiling,
+        )
+
+
+def _key(task: Task) -> Key:
+    declared = task.declaration
+    return declared.operator, declared.backend, declared.implementation, task.case.id
+
+
+def _tree_height(task: Task) -> int | None:
+    """The height of the declared tree over the elements that one output depends on; None where none is declared."""
+    if task.declaration.accumulation is None:
+        return None
+    return trees.height(task.declaration.accumulation.tree, _terms(task.case))
+
+
+def _terms(case: Case) -> int:
+    shape = case.shapes[0]
+    dim = dict(case.parameters).get("dim")
+    if dim is None:
+        return int(np.prod(shape))
+    return shape[dim] if shape and -len(shape) <= dim < len(shape) else 1

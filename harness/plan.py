@@ -1,0 +1,88 @@
+"""PLAN: a selection becomes tasks. Pure: nothing is imported, run or measured here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.declare import Case, Declaration
+from harness.nearest import nearest
+from harness.registry import Registry
+
+Kind = Literal["conformance", "benchmarks"]
+
+
+class NothingSelected(Exception):
+    """No task matches the selectors; the message names the nearest that exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One implementation on one case. `id` is the identity everywhere."""
+
+    declaration: Declaration
+    case: Case
+
+    @property
+    def id(self) -> str:
+        return f"{self.declaration.id}/{self.case.id}"
+
+
+class Selection:
+    """Selectors, compiled. A selector is a glob over the id in which `*` crosses slashes and `?` is one character;
+    every other character stands for itself (an id holds brackets). A plain prefix selects all beneath it."""
+
+    def __init__(self, selectors: Sequence[str]) -> None:
+        self.selectors = tuple(selectors)
+        patterns = [_pattern(selector.strip("/")) for selector in selectors if selector.strip("/")]
+        self._match = re.compile("|".join(patterns) or ".*", re.DOTALL).fullmatch
+
+    def __contains__(self, identity: str) -> bool:
+        return self._match(identity) is not None
+
+
+def _pattern(selector: str) -> str:
+    glob = "".join(".*" if char == "*" else "." if char == "?" else re.escape(char) for char in selector)
+    return f"(?:{glob}(?:/.*)?)"
+
+
+def plan(registry: Registry, selectors: Sequence[str], kind: Kind) -> list[Task]:
+    """The selected tasks, operator by operator and case by case, implementations of one case side by side.
+
+    Raises NothingSelected if no task of any kind matches. Tasks of a missing backend are included: each becomes a row.
+    """
+    selection = Selection(selectors)
+    chosen = [task for task in tasks(registry, kind) if task.id in selection]
+    if not chosen and not any(task.id in selection for task in tasks(registry, _other(kind))):
+        raise NothingSelected(_nothing(registry, selection))
+    return chosen
+
+
+def tasks(registry: Registry, kind: Kind) -> Iterator[Task]:
+    """All tasks of a kind, in the order of the plan."""
+    for name, operator in registry.operators.items():
+        declared = [one for one in registry.declarations if one.operator == name]
+        for case in operator.conformance if kind == "conformance" else operator.benchmarks:
+            for one in declared:
+                yield Task(one, case)
+
+
+def _other(kind: Kind) -> Kind:
+    return "benchmarks" if kind == "conformance" else "conformance"
+
+
+def _nothing(registry: Registry, selection: Selection) -> str:
+    wanted = " ".join(selection.selectors)
+    known = [*registry.operators, *(one.id for one in registry.declarations)]
+    close = [name for selector in selection.selectors for name in nearest(selector, known)]
+    if not close:
+        # the implementation may be right and only the case misspelt
+        heads = ["/".join(selector.split("/")[:3]) for selector in selection.selectors]
+        close = [head for head in heads if head in known]
+        if close:
+            cases = [task.id for task in tasks(registry, "conformance") if task.declaration.id in close]
+            close = [name for selector in selection.selectors for name in nearest(selector, cases)] or close
+    hint = f"the nearest are: {', '.join(dict.fromkeys(close))}" if close else "type `harness list` to see what exists"
+    return f"nothing matches {wanted!r}; {hint}"

@@ -1,0 +1,175 @@
+"""One worker process as the supervisor sees it: start, ask, watch, kill. Every way to fail becomes a WorkerFailure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from harness import wire
+from harness.arena import Arena
+
+MOST_PRINTED = 8 * 2**20
+"""Bytes that a worker may print in its life; more is a flood, and kills it."""
+TAIL = 2000
+START_DEADLINE_S = 60.0
+
+
+class WorkerFailure(Exception):
+    """A worker did not answer; `status` is one of the record's, and the process is gone."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class WorkerProcess:
+    """A warm worker with its arena. It must be closed, also after a failure."""
+
+    def __init__(self, *, memory_limit: int = 0) -> None:
+        """Start it; `memory_limit` is its address space in bytes, 0 for none."""
+        self.arena = Arena()
+        ours, theirs = socket.socketpair()
+        self._connection = ours
+        self._printed = 0
+        self._tail = b""
+        self._folder = tempfile.TemporaryDirectory(prefix="harness-worker-")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "harness.worker", str(theirs.fileno()), str(self.arena.descriptor), str(memory_limit)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(theirs.fileno(), self.arena.descriptor),
+            start_new_session=True,
+            cwd=self._folder.name,
+            env=_environment(),
+        )
+        theirs.close()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(ours, selectors.EVENT_READ)
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+        self._selector.register(self._process.stdout, selectors.EVENT_READ)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, message: Mapping[str, Any], deadline_s: float) -> dict[str, Any]:
+        """Send a request and wait for its reply.
+
+        Raises WorkerFailure when the worker crashes, takes longer than the deadline, floods its output, or sends
+        what the protocol does not allow; the process is then dead.
+        """
+        try:
+            self._connection.settimeout(deadline_s)
+            wire.send(self._connection, message)
+            body = self._read_reply(time.monotonic() + deadline_s, deadline_s)
+            return wire.parse(body)
+        except WorkerFailure:
+            self.close()
+            raise
+        except wire.WireError as error:
+            self.close()
+            raise WorkerFailure("untrusted", str(error)) from None
+        except OSError:
+            raise self._crashed() from None
+
+    def _read_reply(self, end: float, deadline_s: float) -> bytearray:
+        received = bytearray()
+        needed = wire.HEADER.size
+        while True:
+            remaining = end - time.monotonic()
+            if remaining <= 0:
+                raise WorkerFailure("timeout", f"no answer within {deadline_s:g} s; the worker was killed")
+            for key, _ in self._selector.select(remaining):
+                if key.fileobj is not self._connection:
+                    self._drain()
+                    continue
+                part = self._connection.recv(1 << 20)
+                if not part:
+                    raise self._crashed()
+                received += part
+            if len(received) >= wire.HEADER.size and needed == wire.HEADER.size:
+                (length,) = wire.HEADER.unpack_from(received)
+                if length > wire.LARGEST_MESSAGE:
+                    raise WorkerFailure("untrusted", f"a reply that claims {length} bytes")
+                needed += length
+            if needed > wire.HEADER.size and len(received) >= needed:
+                if len(received) > needed:
+                    raise WorkerFailure("untrusted", "more than one reply to one request")
+                return received[wire.HEADER.size :]
+
+    def _drain(self) -> None:
+        """Take what the worker printed; keep the end of it, and kill a flood."""
+        assert self._process.stdout is not None
+        try:
+            part = os.read(self._process.stdout.fileno(), 1 << 16)
+        except BlockingIOError:
+            return
+        if not part:
+            self._selector.unregister(self._process.stdout)
+            return
+        self._printed += len(part)
+        self._tail = (self._tail + part)[-TAIL:]
+        if self._printed > MOST_PRINTED:
+            raise WorkerFailure("error", f"printed more than {MOST_PRINTED >> 20} MiB; the worker was killed")
+
+    def _crashed(self) -> WorkerFailure:
+        """The worker is gone: say how, with the end of what it printed."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2.0)
+        with contextlib.suppress(WorkerFailure, ValueError, KeyError):
+            while self._process.stdout in {key.fileobj for key in self._selector.get_map().values()}:
+                before = self._printed
+                self._drain()
+                if self._printed == before:
+                    break
+        code = self._process.poll()
+        self.close()
+        printed = self._tail.decode("utf-8", "replace").strip().splitlines()
+        last = f"; it printed: {_telling(printed)}" if printed else ""
+        if code is None:
+            return WorkerFailure("crashed", f"the worker closed its connection{last}")
+        if code >= 0:
+            return WorkerFailure("crashed", f"the worker exited with code {code}{last}")
+        name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+        if name == "SIGKILL":
+            return WorkerFailure("out_of_memory", f"the worker was killed ({name}), as the kernel does without memory")
+        return WorkerFailure("crashed", f"the worker died of {name}{last}")
+
+    def close(self) -> None:
+        """Kill the worker and all that it started; safe to call twice."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        if self._process.stdout is not None and not self._process.stdout.closed:
+            self._selector.close()
+            self._process.stdout.close()
+            self._connection.close()
+            self.arena.close()
+            self._folder.cleanup()
+
+
+def _telling(lines: list[str]) -> str:
+    """Of a faulthandler report the line that names the fault and the newest frame, else the last line."""
+    fatal = [line for line in lines if line.startswith("Fatal Python error")]
+    frames = [line.strip() for line in lines if line.strip().startswith("File ")]
+    return " ".join([*fatal[:1], *frames[:1]]) if fatal else lines[-1][:300]
+
+
+def _environment() -> dict[str, str]:
+    """The supervisor's environment without what tells a plugin about this run."""
+    hidden = ("HARNESS_", "PYTEST_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+
+

@@ -1,0 +1,110 @@
+"""RECORD: one flat row per task; the columns are the public contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+STATUSES = (
+    "passed",
+    "failed",
+    "error",
+    "timeout",
+    "crashed",
+    "out_of_memory",
+    "unsupported",
+    "missing",
+    "untrusted",
+)
+WRONG = ("failed", "error", "timeout", "crashed", "out_of_memory", "untrusted")
+"""The statuses that make a run end with the exit code of a conformance failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What happened to one task. What does not apply is None, never 0; `reason` is empty only for `passed`.
+
+    Times are integer nanoseconds per call, `bytes` and `flops` the least work that the case needs, `gb_per_s` is
+    `bytes` over the median time in 1e9 bytes per second, `percent_of_limit` that rate against the copy rate that was
+    measured in the same run. `tree_height` is the height that the bound was derived from.
+    """
+
+    run_id: str
+    started_at: str
+    commit: str | None = None
+    dirty: bool | None = None
+    machine_id: str = ""
+    device: str = "cpu"
+    operator: str = ""
+    backend: str = ""
+    implementation: str = ""
+    case: str = ""
+    dtype: str | None = None
+    parameters: str = "{}"
+    seed: int | None = None
+    status: str
+    reason: str = ""
+    error_over_bound: float | None = None
+    max_abs_error: float | None = None
+    max_rel_error: float | None = None
+    max_ulp: float | None = None
+    tree_height: int | None = None
+    run_to_run_bitwise: bool | None = None
+    batch_invariant: bool | None = None
+    gradient_status: str | None = None
+    samples: int | None = None
+    median_ns: int | None = None
+    ci_low_ns: int | None = None
+    ci_high_ns: int | None = None
+    min_ns: int | None = None
+    cpu_median_ns: int | None = None
+    prepare_ns: int | None = None
+    bytes: int | None = None
+    flops: int | None = None
+    gb_per_s: float | None = None
+    percent_of_limit: float | None = None
+    launches: int | None = None
+    host_round_trips: int | None = None
+    peak_bytes: int | None = None
+    registers: int | None = None
+    spill_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status {self.status!r} is none of {', '.join(STATUSES)}")
+        if (self.status == "passed") != (not self.reason):
+            raise ValueError(f"{self.id}: status {self.status!r} with reason {self.reason!r}: only 'passed' has none")
+        if self.status != "passed" and self.median_ns is not None:
+            raise ValueError(f"{self.id}: a time beside the status {self.status!r}: only what passed has one")
+
+    @property
+    def id(self) -> str:
+        """`operator/backend/implementation/case`: the identity everywhere, and the selector that runs it again."""
+        return f"{self.operator}/{self.backend}/{self.implementation}/{self.case}"
+
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(Record))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One timed reading: `calls` calls in a row took `wall_ns` and, over all threads, `cpu_ns`.
+
+    `process` numbers the worker processes of the run, `block` the interleaved block inside a process, `position` the
+    place of the burst inside the block. `checked` says that the judge looked at an output of this very reading.
+    """
+
+    operator: str
+    backend: str
+    implementation: str
+    case: str
+    process: int
+    block: int
+    position: int
+    calls: int
+    wall_ns: int
+    cpu_ns: int
+    checked: bool
+
+
+SAMPLE_COLUMNS = ("run_id", *(field.name for field in dataclasses.fields(Sample)))

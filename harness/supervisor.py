@@ -1,0 +1,98 @@
+"""RUN: the trusted side. Keeps one warm worker per backend, replaces it after a failure, and turns tasks into verdicts."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from harness.conformance import check_task
+from harness.judge.admission import Admission, admit
+from harness.judge.verdict import Verdict
+from harness.plan import Task
+from harness.process import WorkerFailure, WorkerProcess
+from harness.registry import Registry
+
+DEADLINE_S = 60.0
+MEMORY_SHARE = 0.5
+"""Share of the machine's memory that one worker may address, beyond what it needs to start."""
+STARTING_BYTES = 4 << 30
+
+
+def fresh_seed() -> int:
+    """A seed that no plugin can have guessed; it is recorded, so that a run can be repeated."""
+    return secrets.randbits(62)
+
+
+def memory_limit() -> int:
+    """Bytes of address space for a worker."""
+    try:
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return 0
+    return STARTING_BYTES + int(physical * MEMORY_SHARE)
+
+
+class Supervisor:
+    """The workers of a run. Use as a context manager: leaving it kills them."""
+
+    def __init__(
+        self, registry: Registry, seed: int, *, deadline_s: float = DEADLINE_S, memory_limit_bytes: int | None = None
+    ) -> None:
+        """`deadline_s` is the longest that one request may take; `memory_limit_bytes` caps a worker's address space
+        (None: half of the machine's memory and 4 GiB; 0: no cap)."""
+        self.registry = registry
+        self.seed = seed
+        self.deadline_s = deadline_s
+        self.memory_limit = memory_limit() if memory_limit_bytes is None else memory_limit_bytes
+        self._workers: dict[str, WorkerProcess] = {}
+        self._admissions: dict[str, Admission] = {}
+
+    def check(self, task: Task) -> Verdict:
+        """The verdict on one task; a worker that is lost on the way is replaced, and its loss is the verdict."""
+        backend = task.declaration.backend
+        missing = self.registry.missing(task.declaration)
+        if missing:
+            return Verdict("missing", missing)
+        operator = self.registry.operators[task.declaration.operator]
+        refusal = self.admission(operator.name).refusal
+        if refusal:
+            return Verdict("error", refusal)
+        try:
+            worker = self._worker(backend)
+            return check_task(task, operator, self.registry, worker, self.seed, self.deadline_s)
+        except WorkerFailure as failure:
+            self.replace(backend)
+            return Verdict(failure.status, failure.reason)
+
+    def admission(self, operator: str) -> Admission:
+        """Whether the cases of an operator expose the wrong implementations that are built in; judged once."""
+        if operator not in self._admissions:
+            self._admissions[operator] = admit(self.registry.operators[operator], self.seed)
+        return self._admissions[operator]
+
+    @property
+    def admissions(self) -> Mapping[str, Mapping[str, Any]]:
+        return {name: admission.as_data() for name, admission in sorted(self._admissions.items())}
+
+    def replace(self, backend: str) -> None:
+        """Kill a backend's worker; the next task gets a fresh one."""
+        worker = self._workers.pop(backend, None)
+        if worker is not None:
+            worker.close()
+
+    def _worker(self, backend: str) -> WorkerProcess:
+        if backend not in self._workers:
+            self._workers[backend] = WorkerProcess(memory_limit=self.memory_limit)
+        return self._workers[backend]
+
+    def close(self) -> None:
+        for backend in list(self._workers):
+            self.replace(backend)
+
+    def __enter__(self) -> Supervisor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,284 @@
+"""The untrusted side: imports plugin code, runs it, and sends back raw bytes. It judges nothing.
+
+Started by the supervisor as `python -m harness.worker SOCKET ARENA MEMORY_LIMIT`. Every request is served the same
+way, whether the supervisor wants to check an answer or to time it: clocks run around every call, every answer is
+copied out, and the first answer of a request is held and copied out again at the end, to see whether it still stands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import mmap
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from harness import wire
+from harness.declare import Backend, Case, Implementation, Unsupported
+from harness.modules import import_module, read_modules
+from harness.precision import numpy_dtype
+
+# read once, before any plugin is imported: a plugin that replaces them in `time` does not reach these names
+_wall_ns = time.perf_counter_ns
+_cpu_ns = time.process_time_ns
+
+POISON = 0xA5
+SMALL = 1024
+"""NumPy keeps up to seven freed blocks of each size below this many bytes; all of them must be poisoned."""
+
+Call = tuple[Callable[..., Any], list[Any], dict[str, Any]]
+
+
+class Worker:
+    """The state of a worker process: its shared memory, and the modules that it has imported."""
+
+    def __init__(self, arena: int) -> None:
+        self._arena = arena
+        self._memory = np.empty(0, np.uint8)
+        self._implementations: dict[str, dict[tuple[str, str, str], Implementation]] = {}
+        self._backends: dict[str, Backend] = {}
+        self._prepared: dict[tuple[str, ...], tuple[Callable[..., Any], int | None]] = {}
+        self._served = 0
+
+    def serve(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request["do"]:
+            case "read":
+                return {"modules": read_modules(request["modules"], request["placeholders"])}
+            case "run":
+                return self._run(request)
+            case "describe":
+                backend = self._backend(request["backend"])
+                return {"missing": backend.missing(), "versions": backend.versions()}
+        raise wire.WireError(f"a request to {request['do']!r}")
+
+    def _run(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["arena_bytes"] != self._memory.size:
+            self._memory = np.frombuffer(mmap.mmap(self._arena, request["arena_bytes"]), np.uint8)
+        backend = self._backend(request["backend"])
+        case = _case(request["case"])
+        declared = self._implementation(request["target"]) if request["target"]["module"] else _nothing(request, backend)
+        refused = declared.supports(case) if declared.supports else None
+        if case.dtype not in backend.dtypes:
+            refused = f"{backend.name} has no {case.dtype}"
+        if refused:
+            return {"unsupported": str(refused)}
+        function, prepare_ns = self._prepare(declared, case, request["target"])
+        try:
+            calls = [self._call(function, call, backend) for call in request["calls"]]
+        except Unsupported as refusal:
+            return {"unsupported": str(refusal)}
+        before = _process_state()
+        answers, wall, cpu = self._time(request, calls, backend)
+        self._tidy()
+        return {
+            "answers": answers,
+            "wall_ns": wall,
+            "cpu_ns": cpu,
+            "prepare_ns": prepare_ns,
+            "state_changes": _changes(before, _process_state()),
+        }
+
+    def _time(
+        self, request: dict[str, Any], calls: list[Call], backend: Backend
+    ) -> tuple[list[dict[str, Any]], list[int], list[int]]:
+        """Run the samples in order; each is a list of calls between two readings of both clocks."""
+        answers: list[dict[str, Any]] = []
+        walls: list[int] = []
+        cpus: list[int] = []
+        held: Any = None
+        slots = iter(request["slots"])
+        for position, sample in enumerate(request["samples"]):
+            chosen = [calls[index] for index in sample]
+            _poison(request["poison_bytes"], len(chosen))
+            results, wall, cpu = _clocked(chosen, backend.wait)
+            walls.append(wall)
+            cpus.append(cpu)
+            for (_, arrays, _), result in zip(chosen, results, strict=True):
+                answers.append(self._copy_out(result, arrays, next(slots), backend))
+            if position == 0:
+                held = results[0]
+            del results
+        answers.append(self._copy_out(held, [], next(slots), backend))
+        return answers, walls, cpus
+
+    def _copy_out(self, result: Any, arrays: list[Any], slot: list[int], backend: Backend) -> dict[str, Any]:
+        """Copy one answer into its slot of shared memory, and say what it was."""
+        if isinstance(result, _Raised):
+            return {"error": result.text, "error_kind": result.kind}
+        try:
+            outputs = []
+            offset, end = slot
+            inputs = [backend.to_host(array) for array in arrays]
+            for one in result if isinstance(result, tuple) else (result,):
+                host = backend.to_host(one) if _kind(one) == backend.array_type else np.asarray(None)
+                fits = not host.dtype.hasobject and offset + host.nbytes <= end
+                if fits:
+                    self._memory[offset : offset + host.nbytes].view(host.dtype)[:] = host.reshape(-1)
+                outputs.append(
+                    {
+                        "shape": list(host.shape),
+                        "dtype": host.dtype.name,
+                        "kind": _kind(one),
+                        "aliases_input": any(np.may_share_memory(host, array) for array in inputs),
+                        "offset": offset,
+                        "stored": fits,
+                    }
+                )
+                offset += host.nbytes + (-host.nbytes) % wire.GUARD
+            return {"outputs": outputs}
+        except Exception as error:
+            return {"error": f"reading the answer: {type(error).__name__}: {error}", "error_kind": "error"}
+
+    def _call(self, function: Callable[..., Any], call: dict[str, Any], backend: Backend) -> Call:
+        arrays = [backend.from_host(wire.Placed.from_message(one).view(self._memory)) for one in call["inputs"]]
+        return function, arrays, dict(call["parameters"])
+
+    def _prepare(
+        self, declared: Implementation, case: Case, target: dict[str, Any]
+    ) -> tuple[Callable[..., Any], int | None]:
+        if declared.prepare is None:
+            return declared.function, None
+        key = (target["module"], declared.operator, declared.backend, declared.name, case.id)
+        if key not in self._prepared:
+            start = _wall_ns()
+            function = declared.prepare(case)
+            self._prepared[key] = function, _wall_ns() - start
+        return self._prepared[key]
+
+    def _implementation(self, target: dict[str, Any]) -> Implementation:
+        module = target["module"]
+        if module not in self._implementations:
+            found = import_module(module, target["path"])
+            self._implementations[module] = {(one.operator, one.backend, one.name): one for one in found.implementations}
+            gc.collect()
+            gc.freeze()
+        return self._implementations[module][(target["operator"], target["backend"], target["implementation"])]
+
+    def _backend(self, where: dict[str, Any]) -> Backend:
+        if where["name"] not in self._backends:
+            found = {backend.name: backend for backend in import_module(where["module"], where["path"]).backends}
+            self._backends[where["name"]] = found[where["name"]]
+        return self._backends[where["name"]]
+
+    def _tidy(self) -> None:
+        """Collect garbage now and then, outside every clock: the collector is off while plugin code runs."""
+        self._served += 1
+        if self._served % 64 == 0:
+            gc.collect()
+
+
+def _nothing(request: dict[str, Any], backend: Backend) -> Implementation:
+    """A call that only makes an array of the right shape: what the harness itself costs, measured as all else is."""
+    shape, kind = request["answer"]["shape"], numpy_dtype(request["answer"]["dtype"])
+    return Implementation("", backend.name, "nothing", lambda *_, **__: backend.from_host(np.ones(shape, kind)))
+
+
+class _Raised:
+    """An exception in place of an answer."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.kind = "out_of_memory" if _is_out_of_memory(error) else "error"
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        place = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
+        self.text = f"{type(error).__name__}: {error}{place}" if str(error) else f"{type(error).__name__}{place}"
+
+
+def _clocked(chosen: list[Call], wait: Callable[[], None]) -> tuple[list[Any], int, int]:
+    """Call in a row, between two readings of each clock; (answers, wall ns, CPU ns of all threads)."""
+    results: list[Any] = []
+    keep = results.append
+    cpu = _cpu_ns()
+    start = _wall_ns()
+    try:
+        for function, arrays, parameters in chosen:
+            keep(function(*arrays, **parameters))
+        wait()
+        wall = _wall_ns() - start
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        wall = _wall_ns() - start
+        results.extend(_Raised(error) for _ in range(len(chosen) - len(results)))
+    return results, wall, _cpu_ns() - cpu
+
+
+def _poison(sizes: list[int], count: int) -> None:
+    """Fill blocks of the sizes of the answers and hand them back, so that an unwritten answer is not an old one."""
+    for size in sizes:
+        blocks = [np.full(size, POISON, np.uint8) for _ in range(count + (7 if size < SMALL else 1))]
+        del blocks
+
+
+def _kind(thing: Any) -> str:
+    """The exact class of an answer: a subclass may compute its elements when they are read, after the clock."""
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text
+
+
+def _case(message: dict[str, Any]) -> Case:
+    shapes = tuple(tuple(shape) for shape in message["shapes"])
+    return Case(message["dtype"], shapes, tuple((name, value) for name, value in message["parameters"]))
+
+
+def _process_state() -> tuple[tuple[str, Any], ...]:
+    """Global state that outlives a call and that an implementation has no business to change."""
+    smallest = np.float64(2.0**-1022)
+    return (
+        ("flush-to-zero mode", bool(smallest * np.float64(0.5) == 0.0)),
+        ("rounding mode", float(np.float64(1.0) + np.float64(2.0**-53))),
+        ("NumPy error state", str(np.geterr())),
+        ("current directory", os.getcwd()),
+    )
+
+
+def _changes(before: tuple[tuple[str, Any], ...], after: tuple[tuple[str, Any], ...]) -> str:
+    return ", ".join(name for (name, was), (_, now) in zip(before, after, strict=True) if was != now)
+
+
+def _limit_memory(limit: int) -> None:
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if limit:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when the supervisor is gone, even from inside an endless loop."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+
+
+def main(arguments: list[str]) -> None:
+    connection = socket.socket(fileno=int(arguments[0]))
+    worker = Worker(int(arguments[1]))
+    _die_with_parent()
+    faulthandler.enable()
+    _limit_memory(int(arguments[2]))
+    np.seterr(all="ignore")
+    gc.disable()
+    while (request := wire.receive(connection)) is not None:
+        try:
+            reply = worker.serve(request)
+        except Exception as error:
+            kind = "out_of_memory" if _is_out_of_memory(error) else "error"
+            reply = {"failure": _Raised(error).text, "failure_kind": kind}
+        wire.send(connection, reply)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
