@@ -40,9 +40,7 @@ def oracle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return exact_dot(a, b)
 
 
-def bound(
-    case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic
-) -> np.ndarray:
+def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
     a, b = inputs
     with np.errstate(all="ignore"):
         products = widen(a) * widen(b)
@@ -98,7 +96,10 @@ MUTANTS = (
     Mutant("constant", lambda a, b: np.full_like(_right(a, b), 0.25)),
     Mutant("input_copy", lambda a, b: a.copy()),
     Mutant("last_element_dropped", lambda a, b: _right(a[:-1], b[:-1])),
-    Mutant("tail_beyond_a_block_dropped", lambda a, b: _right(a[: a.size // 256 * 256 or None], b[: a.size // 256 * 256 or None])),
+    Mutant(
+        "tail_beyond_a_block_dropped",
+        lambda a, b: _right(a[: a.size // 256 * 256 or None], b[: a.size // 256 * 256 or None]),
+    ),
     Mutant("odd_elements_dropped", lambda a, b: _right(a[::2], b[::2])),
     Mutant("second_factor_reversed", lambda a, b: _right(a, b[::-1])),
     Mutant("second_factor_ignored", lambda a, b: _right(a, np.ones_like(b))),

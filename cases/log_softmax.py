@@ -42,9 +42,7 @@ def oracle(x: np.ndarray, *, dim: int | None) -> np.ndarray:
         return restore(-t - np.log(np.sum(w, axis=-1, keepdims=True)), x, dim)
 
 
-def bound(
-    case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic
-) -> np.ndarray:
+def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
     x = inputs[0]
     _, t, w = shifted_exp(last(x, axis(case)))
     y = last(expected, axis(case))
@@ -112,8 +110,17 @@ log_softmax = Operator(
     ),
     mutants=(
         *mutants(oracle),
-        Mutant("log_of_softmax", _log_of_softmax),
-        Mutant("no_max_subtraction", _log(_no_max)),
+        Mutant(
+            "log_of_softmax",
+            _log_of_softmax,
+            "a probability below the smallest float has the logarithm -inf, and one near 1 loses its digits; use "
+            "x - max - log(sum(exp(x - max)))",
+        ),
+        Mutant(
+            "no_max_subtraction",
+            _log(_no_max),
+            "exp(x) overflows above 88 in float32; subtract the largest element of each row before exp",
+        ),
         Mutant("max_of_first_256", _log(_max_of_first)),
         Mutant("without_the_log_of_the_sum", _without_log_sum),
     ),

@@ -35,9 +35,7 @@ def oracle(x: np.ndarray, *, dim: int | None) -> np.ndarray:
     return np.asarray(np.max(last(widen(x), dim), axis=-1))
 
 
-def bound(
-    case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic
-) -> np.ndarray:
+def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
     return np.zeros(expected.shape, dtype=expected.dtype)
 
 

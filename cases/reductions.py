@@ -1,4 +1,4 @@
-"""What the reductions and the softmax family share: axes, costs, cases, and the mutants that every case set must kill."""
+"""What the reductions and the softmax family share: axes, costs, cases, laws, and wrong versions to be exposed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def last(x: np.ndarray, dim: int | None) -> np.ndarray:
 def check_dim(x: np.ndarray, dim: int | None) -> None:
     rank = max(1, x.ndim)
     if dim is not None and not -rank <= dim < rank:
-        raise IndexError(f"dim {dim} is out of range for an array of rank {x.ndim}; it must be in [{-rank}, {rank - 1}]")
+        raise IndexError(
+            f"dim {dim} is out of range for an array of rank {x.ndim}; it must be in [{-rank}, {rank - 1}]"
+        )
 
 
 def elementwise_cost(case: Case) -> Cost:
@@ -173,12 +175,12 @@ def mutants(truth: Callable[..., np.ndarray]) -> tuple[Mutant, ...]:
         Mutant("zeros", lambda x, *, dim: np.zeros_like(right(x, dim))),
         Mutant("nan", lambda x, *, dim: np.full_like(right(x, dim), np.nan)),
         Mutant("constant", lambda x, *, dim: np.full_like(right(x, dim), 1.0 / max(1, x.size))),
-        Mutant("input_copy", lambda x, *, dim: x.copy()),
+        Mutant("input_copy", lambda x, *, dim: x.copy(), "it returns its input"),
         Mutant("first_row_everywhere", lambda x, *, dim: _first_row(right(x, dim))),
-        Mutant("last_element_dropped", dropped),
-        Mutant("tail_beyond_a_block_dropped", tail),
-        Mutant("other_dim", other_dim),
-        Mutant("inputs_rounded_to_bfloat16", narrow),
+        Mutant("last_element_dropped", dropped, "the last element along dim does not enter the answer"),
+        Mutant("tail_beyond_a_block_dropped", tail, "what lies beyond the last full block of 256 is left out"),
+        Mutant("other_dim", other_dim, "it works along another dim than the one that was asked for"),
+        Mutant("inputs_rounded_to_bfloat16", narrow, "the inputs lose digits on the way in"),
         Mutant("off_by_1e-4", off),
         Mutant("wider_dtype", lambda x, *, dim: np.asarray(truth(x, dim=dim), dtype=np.float64)),
         Mutant("extra_axis", lambda x, *, dim: right(x, dim)[None]),

@@ -67,9 +67,7 @@ def denominator_error(t: np.ndarray, w: np.ndarray, arithmetic: Arithmetic) -> n
         return (tau + arithmetic.exp_error + rescaling) * arithmetic.unit_between + summing
 
 
-def bound(
-    case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic
-) -> np.ndarray:
+def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
     x = inputs[0]
     row = last(x, axis(case))
     _, t, w = shifted_exp(row)
@@ -159,9 +157,14 @@ softmax = Operator(
     ),
     mutants=(
         *mutants(oracle),
-        Mutant("no_max_subtraction", _no_max),
-        Mutant("max_of_first_256", _max_of_first),
-        Mutant("exp_in_bfloat16", _narrow_exp),
+        Mutant(
+            "no_max_subtraction",
+            _no_max,
+            "exp(x) overflows above 88 in float32 (709 in float64) and inf/inf is NaN; softmax(x) = softmax(x - c) for "
+            "every c, so subtract the largest element of each row before exp",
+        ),
+        Mutant("max_of_first_256", _max_of_first, "the maximum is searched in the first block of a row only"),
+        Mutant("exp_in_bfloat16", _narrow_exp, "8 bits of exp are not enough for the type of the answer"),
         Mutant("uniform_1/n", _uniform),
     ),
     conformance=(

@@ -39,9 +39,7 @@ def oracle(x: np.ndarray, *, dim: int | None) -> np.ndarray:
     return exact_sum(last(widen(x), dim))
 
 
-def bound(
-    case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic
-) -> np.ndarray:
+def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
     row = last(widen(inputs[0]), axis(case))
     allowed = arithmetic.sum_error(row) + arithmetic.output.unit * np.abs(expected)
     return np.where(exact_sums(row, arithmetic.unit), 0.0, allowed)

@@ -43,7 +43,7 @@ class Run:
 
 def check(*selectors: str, **options: object) -> Run:
     """Conformance of what is selected (everything if nothing is named); options as `bench`."""
-    return _run("check", selectors, **options)  # type: ignore[arg-type]
+    return run("check", selectors, **options)  # type: ignore[arg-type]
 
 
 def bench(*selectors: str, **options: object) -> Run:
@@ -53,10 +53,10 @@ def bench(*selectors: str, **options: object) -> Run:
     (harness.execute.Options), `progress` (called with text, done, total). Raises harness.plan.NothingSelected if
     nothing matches.
     """
-    return _run("bench", selectors, **options)  # type: ignore[arg-type]
+    return run("bench", selectors, **options)  # type: ignore[arg-type]
 
 
-def _run(
+def run(
     command: str,
     selectors: Sequence[str],
     *,

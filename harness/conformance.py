@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.declare import Case, Operator, Probe
+from harness.judge.diagnosis import diagnose
 from harness.judge.truth import Truth, derived, draw_inputs, generator, truth
 from harness.judge.verdict import Judged, Verdict, broken_law, judge_answer, same_bits, worst_of
 from harness.plan import Task
-from harness.process import WorkerFailure, WorkerProcess
+from harness.process import WorkerProcess
 from harness.registry import Registry
 from harness.stage import Received, Refused, Stage
 
@@ -38,7 +39,9 @@ class Plan:
     batch: int | None
 
 
-def check_task(task: Task, operator: Operator, registry: Registry, worker: WorkerProcess, seed: int, deadline_s: float) -> Verdict:
+def check_task(
+    task: Task, operator: Operator, registry: Registry, worker: WorkerProcess, seed: int, deadline_s: float
+) -> Verdict:
     """All gates on one task. Every draw is fresh; the second request puts new values at the first one's addresses.
 
     Raises WorkerFailure if the worker is lost.
@@ -48,7 +51,7 @@ def check_task(task: Task, operator: Operator, registry: Registry, worker: Worke
             return _check_bad_input(task, operator, registry, worker, seed, deadline_s)
         first = _plan(task, operator, seed)
         received = _ask(task, registry, worker, first.calls, deadline_s)
-        verdict, answers = _judge_first(task, registry, first, received)
+        verdict = _judge_first(task, operator, registry, first, received)
         if verdict.status != "passed":
             return verdict
         return _judge_again(task, operator, registry, worker, seed, deadline_s, verdict)
@@ -112,8 +115,8 @@ def _ask(task: Task, registry: Registry, worker: WorkerProcess, calls: list[Trut
     return stage.ask(task, registry, [[index] for index in range(len(calls))], deadline_s)
 
 
-def _judge_first(task: Task, registry: Registry, plan: Plan, received: Received) -> tuple[Verdict, list[Judged]]:
-    answers, failure = _judge_all(task, registry, plan.calls, received)
+def _judge_first(task: Task, operator: Operator, registry: Registry, plan: Plan, received: Received) -> Verdict:
+    answers, failure = _judge_all(task, operator, registry, plan.calls, received)
     repeat = answers[plan.repeat]
     bitwise = same_bits(answers[0].array, repeat.array)
     invariant = None
@@ -122,20 +125,13 @@ def _judge_first(task: Task, registry: Registry, plan: Plan, received: Received)
         invariant = same_bits(answers[0].array[: task.case.shapes[0][0] // 2], part)
     worst = worst_of(one.comparison for one in answers)
     if failure is not None:
-        return dataclasses.replace(failure, worst=worst), answers
+        return dataclasses.replace(failure, worst=worst)
     for law in plan.laws:
-        other = None if law.call is None else law.call
-        reason = broken_law(
-            law.name,
-            law.probe,
-            answers[0],
-            None if other is None else answers[other],
-            plan.calls[0],
-            None if other is None else plan.calls[other],
-        )
+        other, second = (None, None) if law.call is None else (answers[law.call], plan.calls[law.call])
+        reason = broken_law(law.name, law.probe, answers[0], other, plan.calls[0], second)
         if reason:
-            return Verdict("failed", reason, worst, bitwise, invariant), answers
-    return Verdict("passed", "", worst, bitwise, invariant), answers
+            return Verdict("failed", reason, worst, bitwise, invariant)
+    return Verdict("passed", "", worst, bitwise, invariant)
 
 
 def _judge_again(
@@ -152,7 +148,7 @@ def _judge_again(
     draws = [draw_inputs(operator, task.case, generator(seed, task.id, number)) for number in (1, 2)]
     calls = [truth(operator, task.case, inputs, claim) for inputs in draws]
     received = _ask(task, registry, worker, calls, deadline_s)
-    answers, failure = _judge_all(task, registry, calls, received)
+    answers, failure = _judge_all(task, operator, registry, calls, received)
     worst = worst_of([verdict.worst, *(one.comparison for one in answers)])
     if failure is not None:
         reason = failure.reason
@@ -163,7 +159,7 @@ def _judge_again(
 
 
 def _judge_all(
-    task: Task, registry: Registry, calls: list[Truth], received: Received
+    task: Task, operator: Operator, registry: Registry, calls: list[Truth], received: Received
 ) -> tuple[list[Judged], Verdict | None]:
     """Every answer judged, and the first failure: of an answer, of what was damaged, or of an answer that changed."""
     array_type = registry.backends[task.declaration.backend].array_type
@@ -173,13 +169,14 @@ def _judge_all(
     ]
     if damage := received.damage():
         return answers, Verdict("failed", damage)
-    for judged in answers:
+    for judged, call in zip(answers, calls, strict=True):
         if judged.status != "passed":
-            return answers, Verdict(judged.status, judged.comparison.reason)
+            lesson = "" if judged.array is None else diagnose(operator, call, judged.array)
+            return answers, Verdict(judged.status, "; ".join(filter(None, (judged.comparison.reason, lesson))))
     if same_bits(answers[0].array, received.read(len(calls))) is False:
-        return answers, Verdict("failed", "its output was written again by a later call: each call must return a new array")
+        return answers, Verdict(
+            "failed", "its output was written again by a later call: each call must return a new array"
+        )
     if received.reply.state_changes:
         return answers, Verdict("failed", f"changed the state of the process: {received.reply.state_changes}")
     return answers, None
-
-

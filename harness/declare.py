@@ -77,7 +77,7 @@ def grid(
     A shape is a tuple of sizes (one input) or a tuple of such tuples (several inputs). A parameter whose value is a
     list is an axis of its own.
     """
-    axes = [
+    axes: list[list[Any]] = [
         [dtype] if isinstance(dtype, str) else list(dtype),
         [_shapes(one) for one in shape],
         [values] if isinstance(values, str) else list(values),

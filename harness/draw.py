@@ -66,9 +66,7 @@ def _integers(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, term
     form = format_of(dtype)
     budget = (2**24 - 1) // max(1, terms) if form.digits <= 24 else 2**40 // max(1, terms)
     most = max(1, min(budget, 2**form.digits - 1, 4095))
-    drawn = rng.integers(-most // 4, most + 1, shape).astype(np.float64)
-    # short rows: large values too, so that an accumulator of 8 or 11 bits cannot hold the sum
-    return drawn
+    return rng.integers(-most // 4, most + 1, shape).astype(np.float64)
 
 
 def _negative(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, terms: int) -> np.ndarray:

@@ -138,7 +138,11 @@ class Execution:
     def report_problems(self, problems: Iterable[Problem]) -> None:
         for problem in problems:
             declared = Record(
-                **self._shared(), operator="declaration", implementation=problem.where, status="error", reason=problem.message
+                **self._shared(),
+                operator="declaration",
+                implementation=problem.where,
+                status="error",
+                reason=problem.message,
             )
             self._store.add(declared, "check")
 

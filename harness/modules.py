@@ -99,7 +99,7 @@ def _backend_data(one: Backend) -> dict[str, Any]:
 class _Placeholder(types.ModuleType):
     """A module whose every attribute is a stand-in that can be called, subscripted and used as a decorator."""
 
-    __path__: list[str] = []
+    __path__: list[str] = []  # noqa: RUF012 - typeshed declares it so
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):

@@ -50,7 +50,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     if name == "bfloat16":
         import ml_dtypes
 
-        return np.dtype(ml_dtypes.bfloat16)
+        return np.dtype(ml_dtypes.bfloat16)  # type: ignore[no-any-return]
     return np.dtype(name)
 
 
@@ -78,7 +78,8 @@ def round_to(values: np.ndarray, dtype: str) -> np.ndarray:
     with np.errstate(all="ignore"):
         if dtype in ("bfloat16", "float16") and values.dtype != np.float64:
             values = values.astype(np.float64)
-        return np.asarray(values).astype(numpy_dtype(dtype))
+        rounded: np.ndarray = np.asarray(values).astype(numpy_dtype(dtype))
+        return rounded
 
 
 def ulp(values: np.ndarray, dtype: str) -> np.ndarray:

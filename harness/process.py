@@ -44,7 +44,14 @@ class WorkerProcess:
         self._tail = b""
         self._folder = tempfile.TemporaryDirectory(prefix="harness-worker-")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.worker", str(theirs.fileno()), str(self.arena.descriptor), str(memory_limit)],
+            [
+                sys.executable,
+                "-m",
+                "harness.worker",
+                str(theirs.fileno()),
+                str(self.arena.descriptor),
+                str(memory_limit),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -171,5 +178,3 @@ def _environment() -> dict[str, str]:
     """The supervisor's environment without what tells a plugin about this run."""
     hidden = ("HARNESS_", "PYTEST_")
     return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-
-

@@ -1,4 +1,4 @@
-"""RUN: the trusted side. Keeps one warm worker per backend, replaces it after a failure, and turns tasks into verdicts."""
+"""RUN: the trusted side. One warm worker per backend, replaced after a failure; a task becomes a verdict."""
 
 from __future__ import annotations
 

@@ -64,13 +64,14 @@ class Worker:
             self._memory = np.frombuffer(mmap.mmap(self._arena, request["arena_bytes"]), np.uint8)
         backend = self._backend(request["backend"])
         case = _case(request["case"])
-        declared = self._implementation(request["target"]) if request["target"]["module"] else _nothing(request, backend)
+        target = request["target"]
+        declared = self._implementation(target) if target["module"] else _nothing(request, backend)
         refused = declared.supports(case) if declared.supports else None
         if case.dtype not in backend.dtypes:
             refused = f"{backend.name} has no {case.dtype}"
         if refused:
             return {"unsupported": str(refused)}
-        function, prepare_ns = self._prepare(declared, case, request["target"])
+        function, prepare_ns = self._prepare(declared, case, target)
         try:
             calls = [self._call(function, call, backend) for call in request["calls"]]
         except Unsupported as refusal:
@@ -157,7 +158,8 @@ class Worker:
         module = target["module"]
         if module not in self._implementations:
             found = import_module(module, target["path"])
-            self._implementations[module] = {(one.operator, one.backend, one.name): one for one in found.implementations}
+            known = {(one.operator, one.backend, one.name): one for one in found.implementations}
+            self._implementations[module] = known
             gc.collect()
             gc.freeze()
         return self._implementations[module][(target["operator"], target["backend"], target["implementation"])]

@@ -33,8 +33,8 @@ class Admission:
         """Why verdicts on this operator do not count, or an empty string."""
         if not self.mutants:
             return (
-                f"the cases of {self.operator} are not admitted: the operator declares no mutants, so nothing shows that "
-                "its cases can tell right from wrong; add mutants="
+                f"the cases of {self.operator} are not admitted: the operator declares no mutants, so nothing shows "
+                "that its cases can tell right from wrong; add mutants="
             )
         if self.survivors:
             names = ", ".join(self.survivors)

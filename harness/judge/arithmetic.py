@@ -82,7 +82,7 @@ class Arithmetic:
         with np.errstate(all="ignore"):
             bound = self.growth(n) * np.sum(np.abs(wide), axis=-1) if n else np.zeros(wide.shape[:-1])
             h = self.height(n)
-            if 0 < h and h * math.sqrt(self.unit) <= 1.0:
+            if h > 0 and h * math.sqrt(self.unit) <= 1.0:
                 squares = trees.square_sum(self.tree, wide)
                 if squares is not None:
                     # 1.01 for the second order, which is below h * u of the first

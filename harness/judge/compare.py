@@ -98,7 +98,10 @@ def _explain(
     if allowed == 0:
         return f"{count}; {place} ({off}; here every correct order of operations is exact)"
     if not np.isfinite(allowed) or np.isnan(allowed):
-        return f"{count}; {place} (the declared accumulation does not guarantee a single digit at this size)"
+        return (
+            f"{count}; {place} (accumulated as declared, not a single digit is guaranteed at this size: "
+            "declare what it really does with accumulation=, e.g. a float32 accumulator)"
+        )
     units = float(abs(float(found) - truth) / allowed)
     return f"{count}; {place} ({off}, {units:.3g} times the bound {float(allowed):.3g} for {format_of(dtype).name})"
 

@@ -21,4 +21,5 @@ def exact_sums(terms: np.ndarray, unit: float) -> np.ndarray:
         _, exponent = np.frexp(total * unit)
         quantum = np.ldexp(1.0, exponent)
         on_grid = np.all(wide == np.rint(wide / quantum[..., None]) * quantum[..., None], axis=-1)
-        return (largest == 0) | (np.isfinite(total) & (quantum > 0) & on_grid)
+        exact: np.ndarray = (largest == 0) | (np.isfinite(total) & (quantum > 0) & on_grid)
+    return exact

@@ -52,7 +52,7 @@ def square_sum(tree: Tree, terms: np.ndarray) -> np.ndarray | None:
     """
     match tree.family:
         case "sequential":
-            return np.sum(np.cumsum(terms, axis=-1)[..., 1:] ** 2, axis=-1)
+            return np.asarray(np.sum(np.cumsum(terms, axis=-1)[..., 1:] ** 2, axis=-1))
         case "blocks":
             total = np.zeros(terms.shape[:-1], dtype=terms.dtype)
             for level in _blocks_levels(tree, terms):

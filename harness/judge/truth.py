@@ -45,9 +45,7 @@ def draw_inputs(operator: Operator, case: Case, rng: np.random.Generator) -> tup
     return inputs
 
 
-def truth(
-    operator: Operator, case: Case, inputs: tuple[np.ndarray, ...], accumulation: Accumulation | None
-) -> Truth:
+def truth(operator: Operator, case: Case, inputs: tuple[np.ndarray, ...], accumulation: Accumulation | None) -> Truth:
     """Oracle and bound of one call. Raises DeclarationError where the operator contradicts itself."""
     expected = np.asarray(operator.oracle(*inputs, **dict(case.parameters)))
     arithmetic = arithmetic_for(case, accumulation, expected.size, _innermost(case))

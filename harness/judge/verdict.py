@@ -66,7 +66,9 @@ def _failed(reason: str) -> Judged:
     return Judged(Comparison(reason), None, "failed")
 
 
-def broken_law(name: str, probe: Probe, answer: Judged, other: Judged | None, first: Truth, second: Truth | None) -> str:
+def broken_law(
+    name: str, probe: Probe, answer: Judged, other: Judged | None, first: Truth, second: Truth | None
+) -> str:
     """What a property has to say of two right answers, or an empty string."""
     if answer.array is None or (second is not None and (other is None or other.array is None)):
         return ""
@@ -106,4 +108,3 @@ def same_bits(left: np.ndarray | None, right: np.ndarray | None) -> bool | None:
     if left is None or right is None or left.shape != right.shape:
         return None
     return left.tobytes() == right.tobytes()
-

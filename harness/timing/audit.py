@@ -51,8 +51,8 @@ class Audit:
         claimed = float(np.median(self.claimed_ns))
         if not hidden <= GRACE_NS + 0.5 * allowed + 0.5 * claimed:
             return (
-                f"it claims {claimed / 1e3:.1f} us per call, but by the supervisor's clock {hidden / 1e3:.1f} us per call "
-                "more went by: work is hidden from the worker's clock"
+                f"it claims {claimed / 1e3:.1f} us per call, but by the supervisor's clock {hidden / 1e3:.1f} us per "
+                "call more went by: work is hidden from the worker's clock"
             )
         return ""
 

@@ -55,7 +55,12 @@ def _copy_rate(size: int, threads: int) -> float:
                     np.copyto(target, source)
                 return
             cuts = [half * part // threads for part in range(threads + 1)]
-            list(pool.map(lambda part: np.copyto(target[cuts[part] : cuts[part + 1]], source[cuts[part] : cuts[part + 1]]), range(threads)))
+            list(
+                pool.map(
+                    lambda part: np.copyto(target[cuts[part] : cuts[part + 1]], source[cuts[part] : cuts[part + 1]]),
+                    range(threads),
+                )
+            )
 
         end = time.perf_counter() + PASS_S
         number = 0

@@ -130,7 +130,9 @@ def time_groups(
             session.measure_overheads(waiting)
             for index in order.permutation(len(waiting)):
                 group = waiting[index]
-                progress(f"timing {group.operator.name}/{group.case.id} (process {process + 1} of {settings.processes})")
+                progress(
+                    f"timing {group.operator.name}/{group.case.id} (process {process + 1} of {settings.processes})"
+                )
                 session.time_group(group)
                 gathered(group, process, last or not group.waiting_for(settings))
         finally:
@@ -208,10 +210,15 @@ class Session:
             if backend not in stages:
                 calls = [replace(call, inputs=tuple(array.copy() for array in call.inputs)) for call in calls]
                 stages[backend] = self._stage(backend, calls)
-            turn = Turn(timing, group, stages[backend], self._process, Audit(overhead), self._registry.backends[backend].array_type)
-            received = stages[backend].ask(
-                timing.task, self._registry, [[0], [1], [2], [0]], self._settings.deadline_s
+            turn = Turn(
+                timing,
+                group,
+                stages[backend],
+                self._process,
+                Audit(overhead),
+                self._registry.backends[backend].array_type,
             )
+            received = stages[backend].ask(timing.task, self._registry, [[0], [1], [2], [0]], self._settings.deadline_s)
         except (WorkerFailure, Refused) as failure:
             self._fail(timing, failure, stages)
             return None
@@ -314,7 +321,7 @@ class Turn:
     def touch(self, rng: np.random.Generator) -> None:
         """Change a few elements of one input set, here and in the worker's memory."""
         index = int(rng.integers(0, ROTATION))
-        for array, region in zip(self.stage.calls[index].inputs, self.stage.regions[index], strict=True):
+        for array in self.stage.calls[index].inputs:
             if array.size:
                 places = rng.integers(0, array.size, TOUCHED)
                 array.reshape(-1)[places] = rng.permutation(array.reshape(-1)[rng.integers(0, array.size, TOUCHED)])
@@ -348,20 +355,18 @@ class Turn:
         count = self.calls_per_reading
         wall, cpu = received.reply.wall_ns[reading], received.reply.cpu_ns[reading]
         one = self.timing.task.declaration
-        sample = (
-            Sample(
-                operator=one.operator,
-                backend=one.backend,
-                implementation=one.implementation,
-                case=self.timing.task.case.id,
-                process=self._process,
-                block=block,
-                position=position,
-                calls=count,
-                wall_ns=wall,
-                cpu_ns=cpu,
-                checked=judged == reading,
-            )
+        sample = Sample(
+            operator=one.operator,
+            backend=one.backend,
+            implementation=one.implementation,
+            case=self.timing.task.case.id,
+            process=self._process,
+            block=block,
+            position=position,
+            calls=count,
+            wall_ns=wall,
+            cpu_ns=cpu,
+            checked=judged == reading,
         )
         self.timing.samples.append(sample)
         times = self._by_block.setdefault(block, [])

@@ -1,0 +1,34 @@
+# Each target does all of its own set-up in .venv. Torch is optional: it is installed when the registry offers a build
+# for this Python, and everything works without it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# pinned: a plain `torch` takes the newest CUDA build, gigabytes of it
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test lint bench-overhead clean
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@if [ -n "$(TORCH)" ]; then \
+		$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)" \
+		|| echo "PyTorch could not be installed; going on without it" >&2; \
+	fi
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/harness bench || [ $$? -eq 3 ]
+	@$(BIN)/harness report
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .harness build *.egg-info

@@ -1,0 +1,286 @@
+"""The command line, thin: parses, calls, prints. Results go to stdout, progress to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from harness.api import Run
+    from harness.registry import Registry
+    from harness.store import Store
+
+OK, WRONG_RESULT, USAGE, NOTHING = 0, 3, 2, 5
+
+app = typer.Typer(
+    name="harness",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Is this kernel right, and is it fast? Conformance by derived error bounds, times by interleaved pairs.\n\n"
+    "A SELECTOR is a glob over operator/backend/implementation/case in which * crosses slashes; a plain prefix "
+    "(softmax, softmax/numpy) selects all beneath it. Without one, everything is selected.\n\n"
+    "Exit codes: 0 all well, 2 usage error, 3 conformance failure, 5 nothing was measured.",
+)
+
+Selectors = Annotated[list[str] | None, typer.Argument(metavar="[SELECTOR]...", help="What to select; all if absent.")]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin", metavar="PATH", help="A file or folder with implementations. They run in a worker process."
+    ),
+]
+Operators = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--operators", metavar="PATH", help="A file with Operators. It defines what is true, so it is trusted."
+    ),
+]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--store", metavar="URL", help="Where results are kept: a file, or an SQLAlchemy URL.", show_default=False
+    ),
+]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of all inputs; fresh and recorded if absent.")]
+Budget = Annotated[float | None, typer.Option(metavar="SECONDS", help="Time for all timing together.")]
+Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="The longest that one request to a worker may take.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON array of rows instead of a table.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the newest run of this command that was interrupted.")]
+
+
+class Format(StrEnum):
+    """What a report can be written as."""
+
+    html = "html"
+    markdown = "markdown"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+@app.command("list")
+def list_(
+    selectors: Selectors = None, plugin: Plugins = None, operators: Operators = None, as_json: Json = False
+) -> None:
+    """What exists, what is missing here, and how to install it."""
+    from harness.listing import list_rows, print_listing
+
+    registry = _load(plugin, operators)
+    rows = list_rows(registry, selectors or [])
+    if not rows:
+        _nothing_selected(registry, selectors or [])
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        print_listing(rows)
+    _print_problems(registry)
+
+
+@app.command()
+def check(
+    selectors: Selectors = None,
+    plugin: Plugins = None,
+    operators: Operators = None,
+    store: StoreUrl = None,
+    seed: Seed = None,
+    timeout: Timeout = 60.0,
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """Conformance only: exact gates, error bounds, structure, laws. Exit code 3 if anything is wrong."""
+    run = _execute("check", selectors, plugin, operators, store, seed, None, timeout, resume, 3)
+    _print_run("check", run, as_json, store)
+
+
+@app.command()
+def bench(
+    selectors: Selectors = None,
+    plugin: Plugins = None,
+    operators: Operators = None,
+    store: StoreUrl = None,
+    seed: Seed = None,
+    budget: Budget = None,
+    processes: Annotated[int, typer.Option(min=1, max=20, help="Worker processes that every time is taken in.")] = 3,
+    timeout: Timeout = 60.0,
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """Conformance, then the times of what was right; the run is stored."""
+    run = _execute("bench", selectors, plugin, operators, store, seed, budget, timeout, resume, processes)
+    _print_run("bench", run, as_json, store)
+
+
+@app.command()
+def report(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, its start, or latest.")] = None,
+    store: StoreUrl = None,
+    format: Annotated[Format, typer.Option(help="What to write.")] = Format.html,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; '-' is stdout.")] = None,
+) -> None:
+    """One self-contained HTML file about a run (default: the newest), or the same as markdown, CSV, JSON or Parquet."""
+    from harness.reporting import write_report
+
+    with _opened(store) as opened:
+        try:
+            written = write_report(opened, run, format.value, output)
+        except LookupError as error:
+            _fail(str(error.args[0] if error.args else error), NOTHING)
+    if written is not None:
+        print(written)
+
+
+@app.command()
+def doctor(
+    overhead: Annotated[bool, typer.Option("--overhead", help="Measure what the harness itself costs.")] = False,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Backends, machine, threads and ceilings; what to fix, and how."""
+    from harness.doctor import diagnose, print_findings
+
+    findings = diagnose(_load(plugin, None), overhead=overhead, progress=_say)
+    if as_json:
+        print(json.dumps(findings, indent=1, default=str))
+    else:
+        print_findings(findings)
+
+
+def _execute(
+    command: str,
+    selectors: list[str] | None,
+    plugin: list[str] | None,
+    operators: list[str] | None,
+    store: str | None,
+    seed: int | None,
+    budget: float | None,
+    timeout: float,
+    resume: bool,
+    processes: int,
+) -> Run:
+    from harness import api
+    from harness.declare import DeclarationError
+    from harness.execute import Options
+    from harness.plan import NothingSelected
+    from harness.timing.session import Settings
+
+    options = Options(budget_s=budget, deadline_s=timeout, settings=Settings(processes=processes))
+    try:
+        return api.run(
+            command,
+            selectors or [],
+            plugins=plugin or [],
+            operators=operators or [],
+            store=store,
+            seed=seed,
+            options=options,
+            progress=Progress(sys.stderr.isatty()),
+            resume=resume,
+        )
+    except NothingSelected as nothing:
+        _fail(str(nothing), NOTHING)
+    except LookupError as unknown:
+        _fail(str(unknown.args[0]), NOTHING)
+    except (DeclarationError, ValueError) as wrong:
+        _fail(str(wrong), USAGE)
+    except KeyboardInterrupt:
+        _fail(f"interrupted; what was finished is stored, `harness {command} --resume` goes on", 130)
+
+
+def _print_run(command: str, run: Run, as_json: bool, store: str | None) -> NoReturn:
+    from harness.execute import exit_code
+
+    code = exit_code(command, run.checked, run.timed)
+    if as_json:
+        from harness.reports import json_rows
+
+        print(json_rows(run.records))
+    else:
+        from harness.reporting import print_summary
+
+        print_summary(command, run, store)
+    raise typer.Exit(code)
+
+
+class Progress:
+    """What is going on, on stderr: one line that is rewritten on a terminal, else a line every few seconds."""
+
+    QUIET_S = 5.0
+
+    def __init__(self, terminal: bool) -> None:
+        self._terminal = terminal
+        self._last = time.monotonic()
+
+    def __call__(self, text: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._last < (0.1 if self._terminal else self.QUIET_S):
+            return
+        self._last = now
+        line = f"{done}/{total} {text}"
+        if self._terminal:
+            print(f"\r\x1b[K{line[:100]}", end="", file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _load(plugins: Iterable[str] | None, operators: Iterable[str] | None) -> Registry:
+    from harness.declare import DeclarationError
+    from harness.registry import load
+
+    try:
+        return load(list(plugins or ()), list(operators or ()))
+    except DeclarationError as error:
+        _fail(str(error), USAGE)
+
+
+def _opened(store: str | None) -> Store:
+    from harness.store import Store
+
+    try:
+        return Store.open(store)
+    except ValueError as error:
+        _fail(str(error), USAGE)
+
+
+def _nothing_selected(registry: Registry, selectors: list[str]) -> NoReturn:
+    from harness.plan import NothingSelected, plan
+
+    try:
+        plan(registry, selectors, "conformance")
+    except NothingSelected as nothing:
+        _fail(str(nothing), NOTHING)
+    _fail(f"nothing matches {' '.join(selectors)!r}", NOTHING)
+
+
+def _print_problems(registry: Registry) -> None:
+    for problem in registry.problems:
+        _say(f"harness: {problem.where}: {problem.message}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    _say(f"harness: {message}")
+    raise typer.Exit(code)
+
+
+def main(run: Callable[..., Any] = app) -> None:
+    """The entry point of the `harness` command."""
+    run()
+
+
+if __name__ == "__main__":
+    main()

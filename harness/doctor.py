@@ -1,0 +1,180 @@
+"""What `harness doctor` finds: backends, machine, threads, ceilings, and what the harness itself costs."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+from harness import machine
+from harness.declare import Case, Declaration
+from harness.judge.truth import Truth, draw_inputs, generator
+from harness.plan import Task, plan
+from harness.process import WorkerFailure, WorkerProcess
+from harness.registry import BackendInfo, Registry
+from harness.stage import Refused, Stage
+from harness.supervisor import Supervisor, fresh_seed
+from harness.timing.ceiling import Ceilings
+
+WORKING_SETS = (1 << 16, 1 << 20, 1 << 24, 1 << 28)
+MANY_TASKS = 100_000
+CHECKS = 300
+CALLS = 50_000
+
+Finding = dict[str, Any]
+"""topic, name, value, advice (what to do, or an empty string)."""
+
+
+def diagnose(registry: Registry, *, overhead: bool, progress: Callable[[str], None]) -> list[Finding]:
+    """Everything that is worth knowing before numbers from this machine are believed."""
+    described = machine.describe()
+    findings = [*_backends(registry, progress), *_machine(described), *_problems(registry)]
+    progress("measuring copy rates")
+    ceilings = Ceilings()
+    for size in WORKING_SETS:
+        findings.append(
+            _finding("ceiling", f"copy, working set of {size >> 10} KiB", f"{ceilings.rate(size) / 1e9:.1f} GB/s")
+        )
+    if overhead:
+        findings.extend(measure_overhead(registry, progress))
+    return findings
+
+
+def _finding(topic: str, name: str, value: str, advice: str = "") -> Finding:
+    return {"topic": topic, "name": name, "value": value, "advice": advice}
+
+
+def _backends(registry: Registry, progress: Callable[[str], None]) -> list[Finding]:
+    findings = []
+    for info in registry.backends.values():
+        if info.missing:
+            findings.append(_finding("backend", info.name, "missing", info.missing))
+            continue
+        progress(f"starting a worker for {info.name}")
+        findings.append(_ask_backend(info))
+    return findings
+
+
+def _ask_backend(info: BackendInfo) -> Finding:
+    worker = WorkerProcess()
+    start = time.perf_counter()
+    try:
+        message = {"name": info.name, "module": info.module, "path": info.path}
+        reply = worker.ask({"do": "describe", "backend": message}, 60.0)
+    except WorkerFailure as failure:
+        return _finding("backend", info.name, failure.status, failure.reason)
+    finally:
+        worker.close()
+    if "failure" in reply:
+        return _finding("backend", info.name, "error", str(reply["failure"]))
+    versions = ", ".join(f"{name} {version}" for name, version in reply["versions"].items())
+    return _finding("backend", info.name, f"{versions} (ready in {time.perf_counter() - start:.2f} s)")
+
+
+def _machine(described: dict[str, Any]) -> list[Finding]:
+    findings = [_finding("machine", "id", machine.machine_id(described))]
+    for name, value in described.items():
+        if not isinstance(value, (dict, list)):
+            findings.append(_finding("machine", name, str(value)))
+        elif isinstance(value, dict):
+            findings.extend(_finding("machine", f"{name}.{key}", str(one)) for key, one in value.items())
+    return findings
+
+
+def _problems(registry: Registry) -> list[Finding]:
+    return [_finding("declaration", one.where, "cannot be used", one.message) for one in registry.problems]
+
+
+# ---- what the harness itself costs
+
+
+def measure_overhead(registry: Registry, progress: Callable[[str], None]) -> list[Finding]:
+    """The costs that the project promises to keep: per check, per timed call, and for a large plan."""
+    progress("measuring the harness's own cost")
+    return [_per_check(registry), _per_timed_call(registry), *_large_plan(registry)]
+
+
+def _per_check(registry: Registry) -> Finding:
+    """The median time of a whole check with a warm worker, kernel included, over the small cases of softmax."""
+    tasks = plan(registry, ["softmax/numpy/builtin"], "conformance")
+    small = [task for task in tasks if sum(size_of(shape) for shape in task.case.shapes) <= 4096][:CHECKS]
+    with Supervisor(registry, fresh_seed()) as supervisor:
+        supervisor.check(small[0])
+        costs = []
+        for task in small:
+            start = time.perf_counter_ns()
+            supervisor.check(task)
+            costs.append(time.perf_counter_ns() - start)
+    costs.sort()
+    value = f"median {costs[len(costs) // 2] / 1e6:.2f} ms, 95 % under {costs[len(costs) * 95 // 100] / 1e6:.2f} ms"
+    return _finding("overhead", f"one conformance check, {len(small)} small cases, kernels included", value)
+
+
+def size_of(shape: tuple[int, ...]) -> int:
+    product = 1
+    for size in shape:
+        product *= size
+    return product
+
+
+def _per_timed_call(registry: Registry) -> Finding:
+    """What a reading holds beside the calls: readings of a call that does next to nothing, alone and 64 in a row."""
+    operator = registry.operators["max"]
+    case = Case("float32", ((1,),), (("dim", 0),))
+    inputs = draw_inputs(operator, case, generator(0, "overhead", 0))
+    expected = operator.oracle(*inputs, dim=0)
+    task = Task(Declaration("max", "numpy", "nothing"), case)
+    worker = WorkerProcess()
+    try:
+        stage = Stage(worker, [Truth(case, inputs, expected, expected)], slots=64, calls_at_once=64)
+        readings: dict[int, list[int]] = {1: [], 64: []}
+        for _ in range(200):
+            for count, seen in readings.items():
+                seen.extend(stage.ask(task, registry, [[0] * count], 60.0).reply.wall_ns)
+    except (WorkerFailure, Refused) as failure:
+        return _finding("overhead", "one timed call", failure.status, failure.reason)
+    finally:
+        worker.close()
+    one, many = statistics.median(readings[1]), statistics.median(readings[64])
+    value = (
+        f"{one:.0f} ns for a reading of one call that only makes an array, {many / 64:.0f} ns per call in a row of 64"
+    )
+    return _finding("overhead", "one timed call, clock reads included", value)
+
+
+def _large_plan(registry: Registry) -> list[Finding]:
+    """Time and memory to plan many tasks and write their ids."""
+    import dataclasses
+
+    operator = registry.operators["softmax"]
+    cases = tuple(Case("float32", ((2, number),), (("dim", 1),)) for number in range(1, MANY_TASKS // 10 + 1))
+    declared = tuple(Declaration("softmax", "numpy", f"strategy{number}") for number in range(10))
+    operators = {"softmax": dataclasses.replace(operator, conformance=cases)}
+    large = dataclasses.replace(registry, operators=operators, declarations=declared)
+    start = time.perf_counter()
+    count = sum(len(task.id) > 0 for task in plan(large, ["softmax/*"], "conformance"))
+    seconds = time.perf_counter() - start
+    tracemalloc.start()
+    kept = plan(large, ["softmax/*"], "conformance")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return [_finding("overhead", f"a plan of {count} tasks", f"{seconds:.2f} s, {peak / 1e6:.0f} MB for {len(kept)}")]
+
+
+def print_findings(findings: list[Finding]) -> None:
+    """A table on stdout, topic by topic."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("topic", "name", "value", "what to do"):
+        table.add_column(heading, overflow="fold")
+    last = ""
+    for one in findings:
+        topic = one["topic"] if one["topic"] != last else ""
+        last = one["topic"]
+        table.add_row(*(Text(str(cell)) for cell in (topic, one["name"], one["value"], one["advice"])))
+    Console().print(table)

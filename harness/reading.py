@@ -1,0 +1,151 @@
+"""DECLARE: which modules declare implementations, and what they declare: read in a worker, cached by the file's hash."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.declare import DeclarationError
+from harness.process import START_DEADLINE_S, WorkerFailure, WorkerProcess
+
+CACHE_FORMAT = "1"
+FRAMEWORKS = ("torch", "cupy", "jax", "triton", "numba", "tensorflow", "cupyx", "jaxlib")
+"""Libraries that are never imported to read a declaration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A module that declares implementations: importable by `name`, or from the file `path` under that name."""
+
+    name: str
+    path: str
+    file: str
+
+
+def builtin_sources() -> list[Source]:
+    """The files of harness.implementations, found without importing any of them."""
+    spec = importlib.util.find_spec("harness.implementations")
+    sources = []
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for file in sorted(Path(folder).glob("*/*.py")):
+            name = f"harness.implementations.{file.parent.name}"
+            sources.append(Source(name if file.stem == "__init__" else f"{name}.{file.stem}", "", str(file)))
+    return sources
+
+
+def entry_points(group: str) -> list[Source]:
+    sources = []
+    for point in importlib.metadata.entry_points(group=group):
+        with contextlib.suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(point.module.partition(".")[0])
+            base = Path(spec.origin).parent if spec and spec.origin else Path()
+            relative = point.module.split(".")[1:]
+            file = base.joinpath(*relative).with_suffix(".py") if relative else base / "__init__.py"
+            sources.append(Source(point.module, "", str(file)))
+    return sources
+
+
+def plugin_sources(paths: Sequence[str]) -> list[Source]:
+    sources = []
+    for path in paths:
+        given = Path(path)
+        if not given.exists():
+            raise DeclarationError(f"--plugin {path}: no such file or folder (looked in {Path.cwd()})")
+        files = [given] if given.is_file() else sorted(given.glob("*.py"))
+        if not files:
+            raise DeclarationError(f"--plugin {path}: the folder holds no Python file")
+        for file in (one.resolve() for one in files):
+            tag = hashlib.sha256(str(file).encode()).hexdigest()[:8]
+            sources.append(Source(f"harness_plugin_{file.stem}_{tag}", str(file), str(file)))
+    return sources
+
+
+def read(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
+    """What each source declares, by its name: from the cache, or from a worker that reads the file now."""
+    cache_file = _cache_folder() / "declarations.json"
+    cached = _load_cache(cache_file)
+    libraries = _installed_libraries()
+    keys = {source.name: _key(source, libraries) for source in sources}
+    unread = [source for source in sources if keys[source.name] not in cached]
+    if unread:
+        fresh = _read_in_worker(unread)
+        cached.update({keys[name]: data for name, data in fresh.items() if "error" not in data})
+        _save_cache(cache_file, cached)
+        return {source.name: fresh.get(source.name) or cached[keys[source.name]] for source in sources}
+    return {source.name: cached[keys[source.name]] for source in sources}
+
+
+def _read_in_worker(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
+    """Read all at once; if that kills the worker, one by one, so that only the culprit is lost."""
+    try:
+        return _ask_to_read(sources)
+    except WorkerFailure as failure:
+        if len(sources) == 1:
+            return {sources[0].name: {"error": f"reading it failed: {failure.status}: {failure.reason}"}}
+        return {name: data for source in sources for name, data in _read_in_worker([source]).items()}
+
+
+def _ask_to_read(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
+    worker = WorkerProcess()
+    try:
+        reply = worker.ask(
+            {
+                "do": "read",
+                "modules": [{"name": source.name, "path": source.path} for source in sources],
+                "placeholders": list(FRAMEWORKS),
+            },
+            START_DEADLINE_S,
+        )
+    finally:
+        worker.close()
+    return {source.name: data for source, data in zip(sources, reply["modules"], strict=True)}
+
+
+def _installed_libraries() -> str:
+    """Versions of what backends stand for, so that installing one makes its backend be asked again."""
+    found = []
+    for name in FRAMEWORKS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name}={importlib.metadata.version(name)}")
+    return ",".join(found)
+
+
+def _key(source: Source, libraries: str) -> str:
+    digest = hashlib.sha256()
+    for part in (CACHE_FORMAT, sys.version, sys.prefix, libraries, source.name, source.path, source.file):
+        digest.update(part.encode() + b"\0")
+    with contextlib.suppress(OSError):
+        digest.update(Path(source.file).read_bytes())
+    return digest.hexdigest()
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "kernel-harness"
+
+
+def _load_cache(file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        loaded = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _save_cache(file: Path, cached: dict[str, dict[str, Any]]) -> None:
+    """Replace the file as a whole; a cache that cannot be written is no reason to stop."""
+    newest = dict(list(cached.items())[-2000:])
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(newest))
+        os.replace(temporary, file)
