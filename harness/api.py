@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from harness.execute import Options, Progress
     from harness.record import Record, Sample
+    from harness.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,15 @@ class Run:
         """One row per task; columns are `harness.record.COLUMNS`, times in ns."""
         from harness.reports import records_frame
 
-        return records_frame(self.records)
+        frame: pd.DataFrame = records_frame(self.records)
+        return frame
 
     def samples(self) -> pd.DataFrame:
         """One row per timed reading; columns are `harness.record.SAMPLE_COLUMNS` and times per call, in ns."""
         from harness.reports import samples_frame
 
-        return samples_frame(self.run_id, self.raw_samples)
+        frame: pd.DataFrame = samples_frame(self.run_id, self.raw_samples)
+        return frame
 
 
 def check(*selectors: str, **options: object) -> Run:
@@ -68,7 +71,8 @@ def run(
     progress: Progress | None = None,
     resume: bool = False,
 ) -> Run:
-    from harness import execute, machine
+    import harness.machine as machine
+    from harness import execute
     from harness.registry import load
     from harness.store import Store
     from harness.supervisor import fresh_seed
@@ -102,11 +106,8 @@ def run(
         return run
 
 
-def load_run(store: object, run_id: str) -> Run:
+def load_run(store: Store, run_id: str) -> Run:
     """A stored run, as the run that it was."""
-    from harness.store import Store
-
-    assert isinstance(store, Store)
     return Run(
         run_id,
         tuple(store.records(run_id, "check")),

@@ -169,7 +169,7 @@ def _execute(
     from harness.declare import DeclarationError
     from harness.execute import Options
     from harness.plan import NothingSelected
-    from harness.timing.session import Settings
+    from harness.timing.groups import Settings
 
     options = Options(budget_s=budget, deadline_s=timeout, settings=Settings(processes=processes))
     try:

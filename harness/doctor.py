@@ -8,7 +8,7 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
-from harness import machine
+import harness.machine as machine
 from harness.declare import Case, Declaration
 from harness.judge.truth import Truth, draw_inputs, generator
 from harness.plan import Task, plan

@@ -22,8 +22,10 @@ from harness.registry import Problem, Registry
 from harness.supervisor import DEADLINE_S, Supervisor
 from harness.timing.audit import impossible
 from harness.timing.ceiling import Ceilings
-from harness.timing.session import ROTATION, Group, Settings, Timing, group_tasks, time_groups
+from harness.timing.groups import Group, Settings, Timing, group_tasks
+from harness.timing.session import time_groups
 from harness.timing.statistics import block_medians, median_interval
+from harness.timing.turn import ROTATION
 
 if TYPE_CHECKING:
     from harness.store import Store

@@ -70,7 +70,7 @@ def widen(array: np.ndarray) -> np.ndarray:
     """The same values in the oracle's dtype; integers and booleans stay as they are."""
     if not is_float(array.dtype.name):
         return array
-    return array.astype(wide_dtype(array.dtype.name))
+    return np.asarray(array, dtype=wide_dtype(array.dtype.name))
 
 
 def round_to(values: np.ndarray, dtype: str) -> np.ndarray:
@@ -78,8 +78,7 @@ def round_to(values: np.ndarray, dtype: str) -> np.ndarray:
     with np.errstate(all="ignore"):
         if dtype in ("bfloat16", "float16") and values.dtype != np.float64:
             values = values.astype(np.float64)
-        rounded: np.ndarray = np.asarray(values).astype(numpy_dtype(dtype))
-        return rounded
+        return np.asarray(np.asarray(values).astype(numpy_dtype(dtype)))
 
 
 def ulp(values: np.ndarray, dtype: str) -> np.ndarray:
@@ -88,7 +87,7 @@ def ulp(values: np.ndarray, dtype: str) -> np.ndarray:
     with np.errstate(all="ignore"):
         _, exponent = np.frexp(np.abs(values))
     exponent = np.where(values == 0, form.lowest_exponent, exponent - form.digits)
-    return np.ldexp(np.ones_like(values), np.maximum(exponent, form.lowest_exponent))
+    return np.asarray(np.ldexp(np.ones_like(values), np.maximum(exponent, form.lowest_exponent)))
 
 
 def _two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""DECLARE: which modules declare implementations, and what they declare: read in a worker, cached by the file's hash."""
+"""DECLARE: which modules declare implementations, and what: read in a worker, and cached by the file's content."""
 
 from __future__ import annotations
 

@@ -1,0 +1,75 @@
+"""What is compared with what: the tasks of one case, the readings gathered for each, and when they are enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from harness.declare import Case, Operator
+from harness.plan import Task
+from harness.record import Sample
+from harness.timing.statistics import Interval, median_interval
+
+FEWEST_PROCESSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How long and how precisely: `budget_s` per case over all processes, `precision` the relative half-width of every
+    interval at which timing stops early."""
+
+    budget_s: float = 4.0
+    processes: int = 3
+    precision: float = 0.01
+    deadline_s: float = 60.0
+    memory_limit: int = 0
+
+
+@dataclass(slots=True)
+class Timing:
+    """What was gathered for one task. `failure` is (status, reason) once it cannot have a time any more."""
+
+    task: Task
+    samples: list[Sample] = field(default_factory=list)
+    blocks: dict[tuple[int, int], float] = field(default_factory=dict)
+    checked: int = 0
+    prepare_ns: int | None = None
+    failure: tuple[str, str] | None = None
+
+    def interval(self) -> Interval | None:
+        return median_interval(self.blocks) if self.blocks else None
+
+
+@dataclass(slots=True)
+class Group:
+    """The tasks of one case that are compared with each other."""
+
+    operator: Operator
+    case: Case
+    timings: dict[str, Timing]
+
+    @property
+    def running(self) -> list[Timing]:
+        return [timing for timing in self.timings.values() if timing.failure is None]
+
+    def waiting_for(self, settings: Settings) -> list[int]:
+        """The processes that are still to time this group; none once every interval is narrow enough."""
+        if not self.running:
+            return []
+        done = {process for timing in self.running for process, _ in timing.blocks}
+        intervals = [timing.interval() for timing in self.running]
+        if len(done) >= FEWEST_PROCESSES and all(
+            one is not None and one.relative_half_width <= settings.precision for one in intervals
+        ):
+            return []
+        return [process for process in range(settings.processes) if process not in done]
+
+
+def group_tasks(tasks: Iterable[Task], operators: Mapping[str, Operator]) -> list[Group]:
+    """Tasks by operator and case, in the order in which cases first appear."""
+    groups: dict[tuple[str, str], Group] = {}
+    for task in tasks:
+        key = task.declaration.operator, task.case.id
+        group = groups.setdefault(key, Group(operators[task.declaration.operator], task.case, {}))
+        group.timings[task.declaration.id] = Timing(task)
+    return list(groups.values())
