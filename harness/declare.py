@@ -129,8 +129,8 @@ class Tree:
 class Accumulation:
     """What an author claims about the order and the precision of a reduction; the claim is what is judged.
 
-    `dtype` is the accumulator's (empty: float32 for narrower cases, else the case's own); `intermediate` that of the
-    values between the steps (empty: as `dtype`). `strided` is the tree where the reduced dimension is not the
+    `dtype` is the accumulator's (empty: float32 for narrower cases, else the case's own; `case`: always the case's
+    own); `intermediate` that of the values between the steps (empty: as `dtype`). `strided` is the tree where the reduced dimension is not the
     innermost contiguous one. `rescale` counts terms per rescaling of a running maximum (online softmax), 0 for none.
     """
 
@@ -143,12 +143,16 @@ class Accumulation:
     def __str__(self) -> str:
         words = [str(self.tree)]
         if self.dtype:
-            words.append(f"in {self.dtype}")
+            words.append(f"in {_dtype_words(self.dtype)}")
         if self.intermediate and self.intermediate != self.dtype:
-            words.append(f"through {self.intermediate}")
+            words.append(f"steps in {_dtype_words(self.intermediate)}")
         if self.strided:
             words.append(f"strided {self.strided}")
         return " ".join(words)
+
+
+def _dtype_words(dtype: str) -> str:
+    return "the case's dtype" if dtype == "case" else dtype
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,15 +57,20 @@ class Supervisor:
         if missing:
             return Verdict("missing", missing)
         operator = self.registry.operators[task.declaration.operator]
-        refusal = self.admission(operator.name).refusal
-        if refusal:
-            return Verdict("error", refusal)
         try:
+            refusal = self.admission(operator.name).refusal
+            if refusal:
+                return Verdict("error", refusal)
             worker = self._worker(backend)
             return check_task(task, operator, self.registry, worker, self.seed, self.deadline_s)
         except WorkerFailure as failure:
             self.replace(backend)
             return Verdict(failure.status, failure.reason)
+        except Exception as error:
+            # an operator's own code: a bug there is no verdict on the implementation, and must not end the run
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{os.path.basename(place.filename)}:{place.lineno}"
+            return Verdict("error", f"the judge of {operator.name} failed: {type(error).__name__}: {error} ({where})")
 
     def admission(self, operator: str) -> Admission:
         """Whether the cases of an operator expose the wrong implementations that are built in; judged once."""

@@ -99,7 +99,11 @@ def arithmetic_for(case: Case, accumulation: Accumulation | None, outputs: int, 
     declared = accumulation or UNDECLARED
     output = format_of(case.dtype)
     default = output.name if accumulation is None else ("float32" if output.digits < 24 else output.name)
-    accumulator = min(output.unit, format_of(declared.dtype or default).unit)
-    between = min(output.unit, format_of(declared.intermediate or declared.dtype or default).unit)
+    accumulator = min(output.unit, _unit(declared.dtype or default, output))
+    between = min(output.unit, _unit(declared.intermediate or declared.dtype or default, output))
     tree = declared.tree if innermost or declared.strided is None else declared.strided
     return Arithmetic(tree, accumulator, between, output, outputs, declared.rescale)
+
+
+def _unit(declared: str, output: Format) -> float:
+    return output.unit if declared == "case" else format_of(declared).unit

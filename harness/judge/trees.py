@@ -66,7 +66,7 @@ def _blocks_levels(tree: Tree, terms: np.ndarray) -> Iterator[np.ndarray]:
     n = terms.shape[-1]
     padding = -n % tree.width
     padded = np.concatenate([terms, np.zeros((*terms.shape[:-1], padding), terms.dtype)], axis=-1)
-    blocks = padded.reshape(*terms.shape[:-1], -1, tree.width)
+    blocks = padded.reshape(*terms.shape[:-1], padded.shape[-1] // tree.width, tree.width)
     for level in block_levels(tree.order, blocks):
         yield level
         blocks = level
@@ -85,9 +85,9 @@ def block_levels(order: str, blocks: np.ndarray) -> Iterator[np.ndarray]:
     inside each group of 32, then halves the groups' sums.
     """
     if order == "warp" and blocks.shape[-1] > WARP:
-        groups = blocks.reshape(*blocks.shape[:-1], -1, WARP)
+        groups = blocks.reshape(*blocks.shape[:-1], blocks.shape[-1] // WARP, WARP)
         for level in block_levels("halving", groups):
-            yield level.reshape(*blocks.shape[:-1], -1)
+            yield level.reshape(*blocks.shape[:-1], level.shape[-2] * level.shape[-1])
             groups = level
         blocks = groups[..., 0]
     while blocks.shape[-1] > 1:

@@ -1,0 +1,51 @@
+"""PyTorch on the CPU. This module imports without PyTorch."""
+
+import importlib.util
+
+import numpy as np
+
+from harness import Backend, Unsupported
+
+
+def missing():
+    if importlib.util.find_spec("torch") is None:
+        return "PyTorch is not installed; type: pip install 'kernel-harness[torch]'"
+    return None
+
+
+def from_host(array):
+    import torch
+
+    if any(stride < 0 for stride in array.strides):
+        raise Unsupported("torch has no negative strides")
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def to_host(tensor):
+    import torch
+
+    tensor = tensor.detach()
+    if tensor.dtype == torch.bfloat16:
+        import ml_dtypes
+
+        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()
+
+
+def versions():
+    import torch
+
+    return {"torch": torch.__version__, "threads": str(torch.get_num_threads())}
+
+
+backend = Backend(
+    name="torch",
+    library="torch",
+    from_host=from_host,
+    to_host=to_host,
+    array_type="torch.Tensor",
+    missing=missing,
+    versions=versions,
+)

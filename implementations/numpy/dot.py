@@ -1,0 +1,43 @@
+"""dot: BLAS, and the twins of the CUDA reductions.
+
+builtin        np.dot: a BLAS dot product, several vector registers of running sums
+interleaved, sequential, warp_shuffle, each _host_round_trip and _grid_reduced: products first, then as sum; see
+blocks.py
+"""
+
+import numpy as np
+
+from harness import Accumulation, Tree, implementation
+
+from .blocks import FINISHES, ORDERS, THREADS, TREE_FINISHES, TREE_ORDERS
+from .rows import working
+
+
+def check_vectors(a, b):
+    if a.ndim != 1 or b.ndim != 1 or a.shape != b.shape:
+        raise ValueError(f"dot needs two vectors of one length, not shapes {a.shape} and {b.shape}")
+
+
+@implementation("dot", backend="numpy", accumulation=Accumulation(Tree("lanes", 4), strided=Tree("any")))
+def builtin(a, b):
+    check_vectors(a, b)
+    return np.asarray(np.dot(working(a), working(b))).astype(a.dtype)
+
+
+def _twin(order, finish):
+    def twin(a, b):
+        check_vectors(a, b)
+        products = (working(a) * working(b)).reshape(1, -1)
+        return FINISHES[finish](products, ORDERS[order], np.add, 0).reshape(()).astype(a.dtype)
+
+    twin.__doc__ = f"Blocks of {THREADS} threads in {order} order, partials finished by {finish}."
+    tree = Tree("blocks", THREADS, TREE_ORDERS[order], TREE_FINISHES[finish])
+    return implementation("dot", backend="numpy", name=f"{order}_{finish}", accumulation=Accumulation(tree))(twin)
+
+
+interleaved_host_round_trip = _twin("interleaved", "host_round_trip")
+interleaved_grid_reduced = _twin("interleaved", "grid_reduced")
+sequential_host_round_trip = _twin("sequential", "host_round_trip")
+sequential_grid_reduced = _twin("sequential", "grid_reduced")
+warp_shuffle_host_round_trip = _twin("warp_shuffle", "host_round_trip")
+warp_shuffle_grid_reduced = _twin("warp_shuffle", "grid_reduced")

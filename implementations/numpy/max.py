@@ -1,0 +1,43 @@
+"""max: NumPy's own, and the twins of the CUDA reductions.
+
+A maximum is a selection: every order gives the same bits, so nothing is declared about it.
+
+builtin        np.max
+interleaved, sequential, warp_shuffle, each _host_round_trip and _grid_reduced: see blocks.py
+"""
+
+import numpy as np
+
+from harness import implementation
+
+from .blocks import FINISHES, ORDERS, THREADS
+from .rows import check_dim, to_rows
+
+
+@implementation("max", backend="numpy")
+def builtin(x, *, dim=None):
+    if x.ndim == 0 and dim is not None:
+        check_dim(x, dim)
+        dim = None
+    # a copy, since the maximum of a 0-d array is the array itself
+    return np.array(np.max(x, axis=dim), dtype=x.dtype)
+
+
+def _twin(order, finish):
+    def twin(x, *, dim=None):
+        rows, outer = to_rows(x, dim)
+        if rows.shape[1] == 0 and rows.shape[0]:
+            raise ValueError("the maximum of nothing")
+        # np.maximum hands NaN on; fmax, like CUDA's fmaxf, would swallow it
+        return FINISHES[finish](rows, ORDERS[order], np.maximum, -np.inf).reshape(outer).astype(x.dtype)
+
+    twin.__doc__ = f"Blocks of {THREADS} threads in {order} order, partials finished by {finish}."
+    return implementation("max", backend="numpy", name=f"{order}_{finish}")(twin)
+
+
+interleaved_host_round_trip = _twin("interleaved", "host_round_trip")
+interleaved_grid_reduced = _twin("interleaved", "grid_reduced")
+sequential_host_round_trip = _twin("sequential", "host_round_trip")
+sequential_grid_reduced = _twin("sequential", "grid_reduced")
+warp_shuffle_host_round_trip = _twin("warp_shuffle", "host_round_trip")
+warp_shuffle_grid_reduced = _twin("warp_shuffle", "grid_reduced")

@@ -1,0 +1,23 @@
+"""dot in PyTorch.
+
+builtin    torch.dot (BLAS)
+composed   (a * b).sum()
+"""
+
+import torch
+
+from harness import Accumulation, Tree, implementation
+
+from .rows import working
+
+
+@implementation("dot", backend="torch", accumulation=Accumulation(Tree("lanes", 4), strided=Tree("any")))
+def builtin(a, b):
+    return torch.dot(a, b)
+
+
+@implementation("dot", backend="torch", accumulation=Accumulation(Tree("pairwise", 64)))
+def composed(a, b):
+    if a.dim() != 1 or a.shape != b.shape:
+        raise ValueError(f"dot needs two vectors of one length, not {tuple(a.shape)} and {tuple(b.shape)}")
+    return (working(a) * working(b)).sum().to(a.dtype)

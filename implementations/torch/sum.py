@@ -1,0 +1,32 @@
+"""sum in PyTorch.
+
+builtin    torch.sum: a cascade of vectors of running sums. In half types with 65536 elements or more and several
+           threads each thread's partial is rounded to the half type on the way.
+composed   halves of the vector added to each other until one is left, as a halving tree
+"""
+
+import torch
+
+from harness import Accumulation, Tree, implementation
+
+from .rows import working
+
+
+@implementation("sum", backend="torch", accumulation=Accumulation(Tree("pairwise", 64)))
+def builtin(x, *, dim=None):
+    return torch.sum(x) if dim is None else torch.sum(x, dim)
+
+
+@implementation("sum", backend="torch", accumulation=Accumulation(Tree("pairwise", 0)))
+def composed(x, *, dim=None):
+    y = working(x)
+    y = y.reshape(-1) if dim is None or x.dim() == 0 else y.movedim(dim, -1)
+    if x.dim() == 0 and dim not in (None, 0, -1):
+        raise IndexError(f"dim {dim} is out of range for a tensor of rank 0")
+    if y.shape[-1] == 0:
+        return torch.zeros(y.shape[:-1], dtype=x.dtype)
+    while y.shape[-1] > 1:
+        half = y.shape[-1] // 2
+        pairs = y[..., :half] + y[..., half : 2 * half]
+        y = torch.cat([pairs, y[..., 2 * half :]], -1) if y.shape[-1] % 2 else pairs
+    return y[..., 0].to(x.dtype, copy=True)
