@@ -130,8 +130,8 @@ class Accumulation:
     """What an author claims about the order and the precision of a reduction; the claim is what is judged.
 
     `dtype` is the accumulator's (empty: float32 for narrower cases, else the case's own; `case`: always the case's
-    own); `intermediate` that of the values between the steps (empty: as `dtype`). `strided` is the tree where the reduced dimension is not the
-    innermost contiguous one. `rescale` counts terms per rescaling of a running maximum (online softmax), 0 for none.
+    own); `intermediate` that of the values between the steps (empty: as `dtype`). `strided` is the tree where the
+    reduced dimension is not the innermost contiguous one. `rescale` counts terms per rescaling of a running maximum (online softmax), 0 for none.
     """
 
     tree: Tree = Tree()

@@ -1,0 +1,44 @@
+"""What the records mean: frames, rankings, pages. The only importer of pandas.
+
+Names are loaded when they are first used, so that importing this package costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .export import json_rows, text_of, write
+    from .frame import records_frame, samples_frame
+    from .ranking import ranking
+    from .report import Report
+    from .text import conformance_lines, ranking_tables
+
+_HOMES = {
+    "Report": "report",
+    "conformance_lines": "text",
+    "json_rows": "export",
+    "ranking": "ranking",
+    "ranking_tables": "text",
+    "records_frame": "frame",
+    "samples_frame": "frame",
+    "text_of": "export",
+    "write": "export",
+}
+
+__all__ = [
+    "Report",
+    "conformance_lines",
+    "json_rows",
+    "ranking",
+    "ranking_tables",
+    "records_frame",
+    "samples_frame",
+    "text_of",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(name)
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

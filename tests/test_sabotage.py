@@ -8,29 +8,33 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
 from harness.cases.softmax import softmax
-from harness.declare import Accumulation, Case, Tree
+
+from harness.declare import Accumulation, Case, Operator, Tree
 from harness.judge.compare import compare
 from harness.judge.truth import Truth, draw_inputs, generator, truth
 from harness.judge.verdict import Verdict
 from harness.plan import Task, plan
 from harness.registry import Registry, load
 from harness.supervisor import Supervisor
-from harness.timing.groups import Settings, Timing, group_tasks
+from harness.timing.groups import Group, Settings, Timing, group_tasks
 from harness.timing.session import time_groups
+from harness.timing.turn import ROTATION, Turn
 
 PLUGINS = Path(__file__).parent / "plugins"
 SEED = 20260101
-HONEST = "sum/numpy/behaves/float32[33]dim=0,values=integers"
+HONEST = "sum/numpy/builtin/float32[33]dim=0,values=integers"
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +52,9 @@ def supervisor(registry: Registry) -> Iterator[Supervisor]:
         yield shared
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def attacked(registry: Registry) -> Iterator[Supervisor]:
-    """A supervisor that runs the attacks on the process, one after the other, with short deadlines."""
+    """A supervisor for one attack on the process, with a short deadline, and for the honest task after it."""
     with Supervisor(registry, SEED, deadline_s=2, memory_limit_bytes=4 << 30) as shared:
         yield shared
 
@@ -104,7 +108,7 @@ WRONG_NUMBERS = {
     "sum/numpy/flushes_subnormal_numbers/float32[300]dim=0,values=subnormal": "every correct order of operations is exact",
     "sum/numpy/takes_the_sum_of_nothing_for_nan/float32[0]dim=0": "nan where 0 is right",
     "sum/numpy/adds_one_by_one_and_claims_pairwise/float32*": "times the bound",
-    "sum/numpy/adds_in_float32_and_claims_float64/float32[1025]dim=0,values=cancelling": "times the bound",
+    "sum/numpy/adds_in_float32_and_claims_float64/float32[1025]dim=0,values=cancelling": "1 of 1 elements are wrong",
     # maxima
     "max/numpy/starts_from_zero/float32[1025]dim=0,values=negative": "0 where",
     "max/numpy/swallows_nan/float32[9x300]dim=1,values=nan": "where nan is right",
@@ -259,7 +263,7 @@ def test_an_answer_of_a_hundred_arrays_is_untrusted(supervisor: Supervisor) -> N
 FORGETFUL = {
     f"remembers_by_address/{ON_33}": "on new values at the same address",
     f"remembers_by_shape/{ON_33}": "elements are wrong",
-    "remembers_by_a_few_samples/float32[3x1025]dim=1": "breaks the law permutation",
+    "remembers_by_a_few_samples/float32[3x1025]dim=1": "elements are wrong",
     f"remembers_the_previous_call/{ON_33}": "elements are wrong",
     f"is_right_on_the_first_call_only/{ON_33}": "0 where",
     f"is_right_on_the_first_call_of_each_shape/{ON_33}": "0 where",
@@ -311,25 +315,25 @@ ATTACKS = {
     "closes_all_descriptors": ("crashed", ""),
     "writes_garbage_to_the_socket": ("untrusted", "a reply that claims"),
     "claims_a_reply_without_end": ("untrusted", "a reply that claims 2147483648 bytes"),
-    "sends_a_reply_that_is_no_json": ("untrusted", "no JSON"),
+    "sends_a_reply_that_is_no_json": ("untrusted", "no JSON|more than one reply"),
     "sends_a_reply_nested_without_end": ("untrusted", ""),
-    "sends_a_reply_that_is_a_list": ("untrusted", "no object but list"),
-    "sends_an_empty_reply": ("untrusted", "malformed reply"),
-    "sends_the_reply_of_a_passed_test": ("untrusted", "answers is no list of"),
+    "sends_a_reply_that_is_a_list": ("untrusted", "no object but list|more than one reply"),
+    "sends_an_empty_reply": ("untrusted", "malformed reply|more than one reply|another request"),
+    "sends_the_reply_of_a_passed_test": ("untrusted", "answers is no list of|more than one reply|another request"),
     "claims_to_be_unsupported_in_a_forged_reply": ("untrusted", ""),
     "forks_and_answers_twice": ("untrusted", ""),
     "reports_an_error_that_counts_as_passed": ("untrusted", ""),
     "reports_an_error_of_a_kind_of_its_own": ("untrusted", ""),
     "claims_a_dtype_of_objects": ("failed", "where"),
-    "claims_a_dtype_without_size": ("failed", "where () is right"),
+    "claims_a_dtype_without_size": ("failed", r"where \(\) is right"),
     "claims_a_dtype_that_is_none": ("failed", "where"),
-    "claims_a_shape_beyond_memory": ("failed", "where () is right"),
+    "claims_a_shape_beyond_memory": ("failed", r"where \(\) is right"),
     "claims_an_answer_elsewhere": ("untrusted", "stored no answer"),
     "claims_two_answers_in_one": ("failed", "returned 2 arrays"),
     "raises_what_cannot_be_shown": ("error", ""),
     "raises_what_can_never_be_shown": ("error", ""),
     "raises_a_huge_message": ("error", "RuntimeError: xxx"),
-    "raises_escapes_and_markup": ("error", "<script>alert(1)</script>"),
+    "raises_escapes_and_markup": ("error", "<script>alert"),
     "raises_half_characters": ("error", "half"),
     "refuses_at_length": ("unsupported", "no"),
     "fails_to_say_what_it_supports": ("error", "support unknown"),
@@ -348,7 +352,7 @@ def test_an_attack_on_the_process_is_one_row_and_the_next_task_goes_on(attacked:
     verdict = first_rejection(attacked, f"sum/numpy/{attack}/float32[33]dim=0,values=integers")
     assert_goes_on(attacked)
     assert verdict.status == status, verdict.reason[:300]
-    assert fragment in verdict.reason
+    assert re.search(fragment, verdict.reason)
     assert verdict.reason, "a row that is not passed says why"
 
 
@@ -363,7 +367,9 @@ def test_a_reason_can_be_printed_and_stored(attacked: Supervisor, attack: str) -
     assert re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", reason) is None
 
 
-@pytest.mark.parametrize("harmless", ["behaves", "prints_a_little", "prints_half_characters", "closes_its_standard_streams"])
+@pytest.mark.parametrize(
+    "harmless", ["behaves", "prints_a_little", "prints_half_characters", "closes_its_standard_streams"]
+)
 def test_what_only_prints_is_right(attacked: Supervisor, harmless: str) -> None:
     verdict = first_rejection(attacked, f"sum/numpy/{harmless}/float32[33]dim=0,values=integers")
     assert (verdict.status, verdict.reason) == ("passed", "")
@@ -375,19 +381,22 @@ def test_a_child_does_not_outlive_its_worker(registry: Registry, attack: str) ->
     with Supervisor(registry, SEED) as supervisor:
         verdict = first_rejection(supervisor, f"sum/numpy/{attack}/float32[33]dim=0,values=integers")
     child = int(re.search(r"child (\d+)", verdict.reason)[1])
-    alive = _is_alive(child)
-    if alive:
-        os.kill(child, 9)
-    assert not alive
+    assert _ends(child, 5.0)
 
 
-def _is_alive(pid: int) -> bool:
-    """Whether a process runs; one that is dead and not yet reaped by its new parent does not."""
+def _ends(pid: int, deadline_s: float) -> bool:
+    """Whether a process ends before the deadline; one that does not is killed."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
+        watch = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        ended = bool(select.select([watch], [], [], deadline_s)[0])
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+    finally:
+        os.close(watch)
+    return ended
 
 
 @pytest.mark.parametrize("attack", ["shrinks_the_shared_memory", "shrinks_the_shared_memory_after_answering"])
@@ -422,7 +431,7 @@ def test_a_late_second_reply_is_never_taken_for_an_answer_to_the_next_request(at
 
 def test_a_time_bomb_hits_only_the_one_that_laid_it(attacked: Supervisor) -> None:
     first_rejection(attacked, "sum/numpy/dies_while_another_is_running/float32[33]dim=0,values=integers")
-    assert_goes_on(attacked, "sum/numpy/keeps_the_state/float32[33]dim=0,values=integers")
+    assert_goes_on(attacked)
 
 
 # ---- the state of the process is changed
@@ -433,9 +442,8 @@ STATES = {
     "sets_flush_to_zero_in_its_preparation": "flush-to-zero mode",
     "sets_the_error_state": "NumPy error state",
     "changes_the_directory": "current directory",
-    "removes_its_directory": "current directory",
 }
-SUBNORMAL = "sum/numpy/keeps_the_state/float64[300]dim=0,values=subnormal"
+SUBNORMAL = "sum/numpy/builtin/float64[300]dim=0,values=subnormal"
 
 
 @pytest.mark.parametrize("change", STATES)
@@ -473,6 +481,11 @@ def test_an_alias_is_seen_though_numpy_is_patched_to_deny_it(attacked: Superviso
 
 # ---- plugins that cannot be read: a problem with a place and a reason, and the others go on
 
+GOOD = (
+    "import numpy as np\nfrom harness import implementation\n"
+    '@implementation("sum", backend="numpy")\n'
+    "def goes_on(x, *, dim):\n    return np.asarray(np.sum(x, axis=dim)).astype(x.dtype)\n"
+)
 HEADER = "from harness import Accumulation, Backend, Tree, implementation\n"
 UNREADABLE = {
     "raises": ("raise ValueError('not today')", "ValueError: not today"),
@@ -489,7 +502,7 @@ UNREADABLE = {
     ),
     "misspells_the_backend": (
         '@implementation("softmax", backend="nunpy")\ndef f(x, *, dim): return x',
-        "there is no backend 'nunpy'",
+        "did you mean numpy",
     ),
     "takes_a_taken_id": (
         '@implementation("sum", backend="numpy", name="f")\ndef f(x, *, dim): return x\n'
@@ -508,8 +521,14 @@ UNREADABLE = {
         '@implementation("sum", backend="numpy", name="../../etc/passwd")\ndef f(x, *, dim): return x',
         "no Python identifier",
     ),
-    "has_a_number_for_an_operator": ('@implementation(7, backend="numpy")\ndef f(x, *, dim): return x', "no operator"),
-    "has_a_list_for_an_operator": ('@implementation([7], backend="numpy")\ndef f(x, *, dim): return x', "no operator"),
+    "has_a_number_for_an_operator": (
+        '@implementation(7, backend="numpy")\ndef f(x, *, dim): return x',
+        "no operator is called",
+    ),
+    "has_a_list_for_an_operator": (
+        '@implementation([7], backend="numpy")\ndef f(x, *, dim): return x',
+        "no operator is called",
+    ),
     "replaces_a_backend": (
         'backend = Backend("numpy", "numpy", lambda a: a, lambda a: a, "builtins.object")',
         "backend numpy is already declared",
@@ -552,7 +571,7 @@ UNREADABLE = {
         "for name in os.listdir('/proc/self/fd'):\n"
         "    try:\n"
         "        if stat.S_ISSOCK(os.fstat(int(name)).st_mode):\n"
-        "            body = b'{\"modules\": [{\"implementations\": [7]}]}'\n"
+        '            body = b\'{"modules": [{"implementations": [7]}]}\'\n'
         "            os.write(int(name), len(body).to_bytes(4, 'little') + body)\n"
         "    except OSError:\n"
         "        pass\n"
@@ -569,11 +588,7 @@ def test_an_unreadable_plugin_is_a_problem_of_its_own(tmp_path: Path, fault: str
     bad = tmp_path / "a_bad_one.py"
     bad.write_text(HEADER + text + "\n")
     good = tmp_path / "b_good_one.py"
-    good.write_text(
-        "import numpy as np\nfrom harness import implementation\n"
-        '@implementation("sum", backend="numpy")\n'
-        "def goes_on(x, *, dim):\n    return np.asarray(np.sum(x, axis=dim)).astype(x.dtype)\n"
-    )
+    good.write_text(GOOD)
     registry = load([str(tmp_path)])
     problems = [problem for problem in registry.problems if "bad_one" in problem.where]
     assert problems, "nothing is said of it"
@@ -581,6 +596,31 @@ def test_an_unreadable_plugin_is_a_problem_of_its_own(tmp_path: Path, fault: str
     assert [one.id for one in registry.declarations if one.path == str(bad)] in ([], ["sum/numpy/f"])
     with Supervisor(registry, SEED) as supervisor:
         assert_goes_on(supervisor, "sum/numpy/goes_on/float32[33]dim=0,values=integers")
+
+
+def test_a_plugin_cannot_change_what_another_one_declares(tmp_path: Path) -> None:
+    """While they are read, plugins are as much strangers to each other as while they run."""
+    (tmp_path / "a_bad_one.py").write_text(
+        "import harness.modules\n"
+        "honest = harness.modules._implementation_data\n"
+        'harness.modules._implementation_data = lambda one: {**honest(one), "operator": "max"}\n'
+    )
+    (tmp_path / "b_good_one.py").write_text(GOOD)
+    registry = load([str(tmp_path)])
+    assert "sum/numpy/goes_on" in {one.id for one in registry.declarations}
+
+
+def test_what_a_plugin_leaves_in_its_folder_does_not_stop_the_run(registry: Registry) -> None:
+    """A folder nested deeper than Python can recurse into."""
+    selector = "sum/numpy/leaves_a_deep_folder/float32[33]dim=0,values=integers"
+    folder = ""
+    try:
+        with Supervisor(registry, SEED) as supervisor:
+            folder = re.search(r"folder (\S+)", first_rejection(supervisor, selector).reason)[1]
+            supervisor.close()
+            assert_goes_on(supervisor)
+    finally:
+        subprocess.run(["rm", "-rf", folder], check=False)
 
 
 # ---- the clock is attacked
@@ -612,6 +652,7 @@ THIEVES = {
     "slows_the_clock": ("untrusted", "work is hidden from the worker's clock"),
     "slows_the_clock_a_little": ("untrusted", "work is hidden from the worker's clock"),
     "works_when_it_is_read": ("untrusted", "work is hidden from the worker's clock"),
+    "hides_work_in_the_time_of_poisoning": ("untrusted", "work is hidden from the worker's clock"),
     "works_in_place_of_poisoning": ("untrusted", "work is hidden from the worker's clock"),
     "works_on_another_thread": ("failed", "an answer of a timed call is wrong"),
     "remembers_addresses": ("failed", "an answer of a timed call is wrong"),
@@ -643,18 +684,47 @@ def test_a_sum_of_millions_that_is_not_worked_out_is_rejected(registry: Registry
     assert "an answer of a timed call is wrong" in timing.failure[1]
 
 
+@pytest.mark.parametrize("operator", ["sum", "max", "dot", "softmax", "log_softmax", "logsumexp"])
+def test_no_benchmark_accepts_zeros_or_the_answer_of_an_earlier_call(registry: Registry, operator: str) -> None:
+    """Under the widest claim there is. Else what is timed on this case need not be worked out."""
+    declared = registry.operators[operator]
+    accepted = []
+    for case in declared.benchmarks:
+        before = draw_inputs(declared, case, generator(SEED, case.id, 0))
+        after = _touched(declared, case, before)
+        stale = truth(declared, case, before, None)
+        now = truth(declared, case, after, None)
+        for fault, answer in (("zeros", np.zeros_like(stale.expected)), ("stale", stale.expected)):
+            if not compare(answer.astype(case.dtype), now.expected, now.bound, case.dtype).reason:
+                accepted.append(f"{case.id} accepts {fault}")
+    assert not accepted
+
+
+def _touched(operator: Operator, case: Case, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """The inputs after what the session changes between bursts."""
+    copies = [Truth(case, tuple(array.copy() for array in inputs), np.zeros(()), np.zeros(())) for _ in range(ROTATION)]
+    stage = SimpleNamespace(calls=copies, refresh=lambda *_: None)
+    rng = np.random.default_rng(SEED)
+    turn = Turn(None, Group(operator, case, {}), 0, None, "numpy.ndarray")
+    turn.touch(stage, rng)
+    changed = [call.inputs for call in copies if any((a != b).any() for a, b in zip(call.inputs, inputs, strict=True))]
+    return changed[0] if changed else inputs
+
+
 def test_remembering_whole_inputs_wins_nothing(registry: Registry) -> None:
     """It is never wrong, so it must never meet the same input twice: then it is slower than its honest twin."""
-    both = timings(registry, "takes_its_time", "remembers_whole_inputs", operator="softmax", case=BENCHMARK, budget_s=1.5)
+    both = timings(
+        registry, "takes_its_time", "remembers_whole_inputs", operator="softmax", case=BENCHMARK, budget_s=1.5
+    )
     honest, thief = both["takes_its_time"].interval(), both["remembers_whole_inputs"].interval()
     assert honest is not None
     assert thief is None or thief.estimate > 0.9 * honest.estimate
 
 
-@pytest.mark.parametrize("thief", ["exits_when_timed", "raises_when_timed", "stops_the_clock", "patches_nothing"])
+@pytest.mark.parametrize(
+    "thief", ["exits_when_timed", "raises_when_timed", "stops_the_clock", "gives_up_after_a_while"]
+)
 def test_one_that_cheats_does_not_take_the_others_time(registry: Registry, thief: str) -> None:
-    if thief == "patches_nothing":
-        thief = "gives_up_after_a_while"
     both = timings(registry, "takes_its_time", thief, operator="softmax", case=BENCHMARK, budget_s=1.2)
     assert both["takes_its_time"].failure is None
     assert both["takes_its_time"].samples
@@ -725,5 +795,7 @@ def test_the_comparator_accepts_the_truth_and_what_lies_within_the_bound(softmax
 
 def test_the_comparator_rejects_everything_where_the_bound_is_infinite(softmax_truth: Truth) -> None:
     right = softmax_truth.expected.astype(np.float32)
-    reason = compare(right * np.float32(1.5), softmax_truth.expected, np.full_like(softmax_truth.bound, np.inf), "float32")
-    assert "does not guarantee a single digit" in reason.reason
+    reason = compare(
+        right * np.float32(1.5), softmax_truth.expected, np.full_like(softmax_truth.bound, np.inf), "float32"
+    )
+    assert "single digit" in reason.reason

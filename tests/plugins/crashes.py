@@ -121,7 +121,7 @@ def terminates_itself(x, *, dim):
 def takes_all_memory(x, *, dim):
     kept = []
     while True:
-        kept.append(np.ones(1 << 24))
+        kept.append(np.empty(1 << 26))
 
 
 @implementation("sum", backend="numpy")
@@ -473,6 +473,16 @@ def dies_while_another_is_running(x, *, dim):
 def leaves_a_thread_that_stops_the_process(x, *, dim):
     threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGSTOP)).start()
     return right(x, dim)
+
+
+@implementation("sum", backend="numpy")
+def leaves_a_deep_folder(x, *, dim):
+    top = os.getcwd()
+    for _ in range(1500):
+        os.mkdir("deeper")
+        os.chdir("deeper")
+    os.chdir(top)
+    raise RuntimeError(f"folder {top} is deep")
 
 
 @implementation("sum", backend="numpy")

@@ -75,14 +75,6 @@ def changes_the_directory(x, *, dim):
 
 
 @implementation("sum", backend="numpy")
-def removes_its_directory(x, *, dim):
-    here = os.getcwd()
-    os.chdir("/")
-    os.rmdir(here)
-    return right(x, dim)
-
-
-@implementation("sum", backend="numpy")
 def changes_the_locale(x, *, dim):
     locale.setlocale(locale.LC_ALL, "C")
     os.environ["LC_ALL"] = "C"

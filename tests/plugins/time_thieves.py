@@ -52,31 +52,36 @@ def stops_the_clock(x, *, dim):
     return right(x, dim)
 
 
-@implementation("softmax", backend="numpy")
-def slows_the_clock(x, *, dim):
-    """A clock that runs at a tenth of the speed."""
+def slow_down(share):
+    """Let the worker's clock run at a share of its speed."""
     honest = main()._wall_ns
     if not getattr(honest, "slow", False):
+        start = honest()
 
         def slow():
-            return honest() // 10
+            return start + int((honest() - start) * share)
 
         slow.slow = True
         main()._wall_ns = slow
+
+
+@implementation("softmax", backend="numpy")
+def slows_the_clock(x, *, dim):
+    slow_down(0.1)
     return right(x, dim)
 
 
 @implementation("softmax", backend="numpy")
 def slows_the_clock_a_little(x, *, dim):
-    """A clock that runs at seven tenths of the speed."""
-    honest = main()._wall_ns
-    if not getattr(honest, "slow", False):
+    slow_down(0.7)
+    return right(x, dim)
 
-        def slow():
-            return honest() * 7 // 10
 
-        slow.slow = True
-        main()._wall_ns = slow
+@implementation("softmax", backend="numpy")
+def hides_work_in_the_time_of_poisoning(x, *, dim):
+    """The harness's own poisoning of memory is left out; what that would have taken is free for work."""
+    main()._poison = lambda sizes, count: None
+    slow_down(0.4)
     return right(x, dim)
 
 

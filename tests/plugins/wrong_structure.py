@@ -14,11 +14,8 @@ def right(x, dim):
 class Lazy(np.ndarray):
     """Computes when it is read, long after the clock was stopped."""
 
-    def __array__(self, *_, **__):
-        return right(np.asarray(self.base), self.dim)
-
-    def __array_finalize__(self, other):
-        self.dim = getattr(other, "dim", -1)
+    def reshape(self, *shape, **_):
+        return right(self.x, self.dim).reshape(*shape)
 
 
 def impostor():
@@ -151,15 +148,15 @@ def returns_nothing(x, *, dim):
 
 @implementation("softmax", backend="numpy")
 def returns_a_lazy_subclass(x, *, dim):
-    answer = x.view(Lazy)
-    answer.dim = dim
+    answer = np.empty_like(x).view(Lazy)
+    answer.x, answer.dim = x, dim
     return answer
 
 
 @implementation("softmax", backend="numpy")
 def returns_a_subclass_under_a_false_name(x, *, dim):
-    answer = x.copy().view(impostor())
-    answer.dim = dim
+    answer = np.empty_like(x).view(impostor())
+    answer.x, answer.dim = x, dim
     return answer
 
 

@@ -1,0 +1,118 @@
+"""A report as a file of one of the formats; rows are the contract's columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from harness.record import COLUMNS, Record
+
+from .ranking import rankings
+from .report import Report
+from .words import number, plain, ratio_words, time_words, unit_for
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula."""
+
+
+def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Records as JSON-able dictionaries; infinities as strings, since JSON has none."""
+    return [{name: _jsonable(getattr(record, name)) for name in COLUMNS} for record in records]
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value
+
+
+def json_rows(records: Iterable[Record]) -> str:
+    """One JSON array, an object per record, null for what does not apply."""
+    return json.dumps(rows(records), indent=1, allow_nan=False)
+
+
+def text_of(report: Report, format: str) -> str:
+    """A report as text in `markdown`, `csv` or `json`."""
+    if format == "json":
+        return json_rows(report.records) + "\n"
+    if format == "csv":
+        return _csv(report.records)
+    return markdown(report)
+
+
+def write(report: Report, format: str, path: Path) -> None:
+    """Write a report as `html`, `markdown`, `csv`, `json` or `parquet`."""
+    if format == "html":
+        from .page import page
+
+        path.write_text(page(report), encoding="utf-8")
+    elif format == "parquet":
+        _write_parquet(report.records, path)
+    else:
+        path.write_text(text_of(report, format), encoding="utf-8")
+
+
+def _csv(records: Iterable[Record]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for record in records:
+        writer.writerow([_cell(getattr(record, name)) for name in COLUMNS])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Text that would be a formula gets an apostrophe in front, as spreadsheets themselves write it."""
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return "'" + value
+    return "" if value is None else value
+
+
+def _write_parquet(records: Iterable[Record], path: Path) -> None:
+    from .frame import records_frame
+
+    try:
+        import pyarrow  # noqa: F401 - pandas needs it, and says so less clearly
+    except ImportError:
+        raise ValueError("--format parquet needs pyarrow; type: pip install 'kernel-harness[analysis]'") from None
+    records_frame(records).to_parquet(path, index=False)
+
+
+def markdown(report: Report) -> str:
+    """Rankings, failures and counts, for a pull request or a README."""
+    run = report.run
+    parts = [f"# kernel-harness {run['command']} {run['run_id']}", ""]
+    parts.append(" · ".join(f"{count} {status}" for status, count in report.counts.items()) or "nothing ran")
+    for group in rankings(report):
+        divisor, unit = unit_for([float(place.record.median_ns or 1) for place in group.places])
+        parts += ["", f"## {_md(group.operator)} {_md(group.case)}", ""]
+        if group.places:
+            parts.append(
+                f"| rank | implementation | median {unit} | 95 % interval | vs fastest | % of copy | error/bound |"
+            )
+            parts.append("|---:|---|---:|---:|---:|---:|---:|")
+        for place in group.places:
+            record = place.record
+            times = (record.median_ns or 0, record.ci_low_ns or 0, record.ci_high_ns or 0)
+            median, interval = time_words(*times, divisor)
+            tied = "=" if place.verdict == "tied" else ""
+            ratio = ratio_words(place.relative.estimate, place.relative.low, place.relative.high)
+            limit, error = number(record.percent_of_limit, 2), number(record.error_over_bound, 2)
+            name = f"{_md(record.backend)}/{_md(record.implementation)}"
+            parts.append(f"| {place.rank}{tied} | {name} | {median} | {interval} | {ratio} | {limit} | {error} |")
+        for record in group.without_time:
+            parts.append(f"- {_md(record.backend)}/{_md(record.implementation)}: {record.status}: {_md(record.reason)}")
+    if report.wrong:
+        parts += ["", "## Wrong", ""]
+        parts += [f"- `{plain(record.id)}` {record.status}: {_md(record.reason)}" for record in report.wrong]
+    return "\n".join(parts) + "\n"
+
+
+def _md(text: str) -> str:
+    """Text that is inert in markdown: no table cell, link, HTML or emphasis begins in it."""
+    return "".join(f"\\{char}" if char in "\\|*_`[]<>#" else char for char in plain(text))

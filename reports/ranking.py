@@ -1,0 +1,118 @@
+"""Who is fastest, as far as this run could see: medians with intervals, and ratios of interleaved pairs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.record import Record, Sample
+from harness.timing.statistics import Blocks, Interval, block_medians, paired_ratio
+
+from .report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One implementation in the ranking of a case.
+
+    `relative` is its time over the leader's, from pairs. `verdict` is `fastest`, `slower`, or `tied` where the interval
+    of that ratio holds 1: then the rank is the leader's, since the run saw no order.
+    """
+
+    record: Record
+    rank: int
+    relative: Interval
+    verdict: str
+    checked: int
+
+    @property
+    def smallest_visible(self) -> float:
+        """The smallest relative difference from the leader that this run could have seen."""
+        return max(self.relative.high - self.relative.estimate, self.relative.estimate - self.relative.low)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The implementations of one case in order, and those that have no time, with the reason."""
+
+    operator: str
+    case: str
+    places: tuple[Place, ...]
+    without_time: tuple[Record, ...]
+
+
+def rankings(report: Report) -> list[Ranking]:
+    """One ranking per benchmarked operator and case, in the order of the run."""
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in report.timed:
+        groups[(record.operator, record.case)].append(record)
+    by_task: dict[tuple[str, str, str, str], list[Sample]] = defaultdict(list)
+    for sample in report.samples:
+        by_task[(sample.operator, sample.backend, sample.implementation, sample.case)].append(sample)
+    return [_rank(operator, case, records, by_task) for (operator, case), records in sorted(groups.items())]
+
+
+def _rank(
+    operator: str,
+    case: str,
+    records: Iterable[Record],
+    by_task: dict[tuple[str, str, str, str], list[Sample]],
+) -> Ranking:
+    members = list(records)
+    timed = sorted((one for one in members if one.median_ns is not None), key=lambda one: one.median_ns or 0)
+    without = tuple(one for one in members if one.median_ns is None)
+    samples = {one.id: by_task[(one.operator, one.backend, one.implementation, one.case)] for one in timed}
+    blocks = {key: block_medians(found) for key, found in samples.items()}
+    return Ranking(operator, case, tuple(_places(timed, blocks, samples)), without)
+
+
+def _places(
+    timed: Sequence[Record], blocks: dict[str, dict[tuple[int, int], float]], samples: dict[str, list[Sample]]
+) -> Iterable[Place]:
+    for position, record in enumerate(timed):
+        relative = _relative(blocks[record.id], blocks[timed[0].id]) if position else Interval(1.0, 1.0, 1.0)
+        tied = bool(position) and relative.low <= 1.0
+        verdict = "fastest" if not position else "tied" if tied else "slower"
+        checked = sum(sample.checked for sample in samples[record.id])
+        yield Place(record, 1 if tied else position + 1, relative, verdict, checked)
+
+
+def _relative(times: Blocks, leader: Blocks) -> Interval:
+    """The paired ratio; where no block holds both (one was resumed later), nothing is known of their order."""
+    try:
+        return paired_ratio(times, leader)
+    except ValueError:
+        return Interval(float("nan"), 0.0, float("inf"))
+
+
+def ranking(report: Report) -> pd.DataFrame:
+    """The rankings as a frame, one row per implementation and case; times in ns, `relative` to the fastest."""
+    rows = [
+        {
+            "operator": group.operator,
+            "case": group.case,
+            "rank": place.rank,
+            "backend": place.record.backend,
+            "implementation": place.record.implementation,
+            "verdict": place.verdict,
+            "median_ns": place.record.median_ns,
+            "ci_low_ns": place.record.ci_low_ns,
+            "ci_high_ns": place.record.ci_high_ns,
+            "relative": place.relative.estimate,
+            "relative_low": place.relative.low,
+            "relative_high": place.relative.high,
+            "smallest_visible": place.smallest_visible,
+            "gb_per_s": place.record.gb_per_s,
+            "percent_of_limit": place.record.percent_of_limit,
+            "error_over_bound": place.record.error_over_bound,
+            "cpu_median_ns": place.record.cpu_median_ns,
+            "samples": place.record.samples,
+            "samples_checked": place.checked,
+        }
+        for group in rankings(report)
+        for place in group.places
+    ]
+    return pd.DataFrame(rows)

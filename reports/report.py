@@ -1,0 +1,46 @@
+"""A stored run as reports want it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.record import STATUSES, WRONG, Record, Sample
+
+from .words import plain
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`run` and `machine` as the store describes them, the records of both phases, and every raw sample."""
+
+    run: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    checked: tuple[Record, ...]
+    timed: tuple[Record, ...]
+    samples: tuple[Sample, ...]
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """One record per task: where a case was checked and timed, the timed one."""
+        timed = {record.id for record in self.timed}
+        return (*(record for record in self.checked if record.id not in timed), *self.timed)
+
+    @property
+    def wrong(self) -> list[Record]:
+        """The records that make a run end in a conformance failure, in the order in which they were made."""
+        return [record for record in self.records if record.status in WRONG]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tasks ended how, in the order of the statuses."""
+        counted = Counter(record.status for record in self.records)
+        return {status: counted[status] for status in STATUSES if counted[status]}
+
+
+def again(record: Record, report: Report) -> str:
+    """The command that runs a record's task again, on the same inputs."""
+    verb = "bench" if record in report.timed else "check"
+    return f"harness {verb} '{plain(record.id)}' --seed {record.seed}"

@@ -1,0 +1,96 @@
+"""What the terminal shows at the end of a run: rankings, conformance, and how to run again what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from harness.record import STATUSES, WRONG, Record
+
+from .ranking import Place, Ranking, rankings
+from .report import Report, again
+from .words import number, plain, ratio_words, time_words, unit_for
+
+MOST_FAILURES = 10
+
+
+def ranking_tables(report: Report) -> Iterator[Table | Text]:
+    """One table per operator and case: rank, implementation, median, 95 % interval, ratio to the fastest, limits."""
+    for group in rankings(report):
+        yield _table(group)
+        for record in group.without_time:
+            yield Text(f"    {plain(record.backend)}/{plain(record.implementation)}  ", "yellow").append(
+                f"{record.status}: {plain(record.reason)[:300]}"
+            )
+        yield Text("")
+
+
+def _table(group: Ranking) -> Table:
+    divisor, unit = unit_for([float(place.record.median_ns or 1) for place in group.places])
+    table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left", title_style="bold")
+    table.title = Text(f"{plain(group.operator)}  {plain(group.case)}")
+    table.add_column("", justify="right")
+    table.add_column("implementation")
+    for heading in (f"median {unit}", "95 % interval", "vs fastest", "% of copy", "error/bound"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for place in group.places:
+        table.add_row(*_cells(place, divisor), style="green" if place.rank == 1 else None)
+    return table
+
+
+def _cells(place: Place, divisor: float) -> list[Text]:
+    record = place.record
+    assert record.median_ns is not None and record.ci_low_ns is not None and record.ci_high_ns is not None
+    median, interval = time_words(record.median_ns, record.ci_low_ns, record.ci_high_ns, divisor)
+    cells = [
+        f"{place.rank}{'=' if place.verdict == 'tied' else ''}",
+        f"{plain(record.backend)}/{plain(record.implementation)}",
+        median,
+        interval,
+        ratio_words(place.relative.estimate, place.relative.low, place.relative.high),
+        number(record.percent_of_limit, 2),
+        number(record.error_over_bound, 2),
+    ]
+    return [Text(cell) for cell in cells]
+
+
+def conformance_lines(report: Report) -> Iterator[Text]:
+    """One line per implementation, then the failures with the selector that runs each again, then the sum."""
+    by_implementation: dict[str, list[Record]] = defaultdict(list)
+    for record in report.checked or report.timed:
+        by_implementation[f"{record.operator}/{record.backend}/{record.implementation}"].append(record)
+    width = max((len(plain(name)) for name in by_implementation), default=0)
+    for name, records in by_implementation.items():
+        yield _implementation_line(plain(name).ljust(width), records)
+    yield from _failures(report)
+    total = " · ".join(f"{count} {status}" for status, count in report.counts.items())
+    yield Text(f"\n{total or 'nothing ran'}   (run {report.run['run_id']}, seed {report.run['seed']})", "bold")
+
+
+def _implementation_line(name: str, records: list[Record]) -> Text:
+    counts = Counter(record.status for record in records)
+    wrong = any(status in WRONG for status in counts)
+    worst = max((one.error_over_bound for one in records if one.error_over_bound is not None), default=None)
+    line = Text(name, "red" if wrong else "yellow" if not counts["passed"] else "green")
+    line.append("  " + " · ".join(f"{status} {counts[status]}" for status in STATUSES if counts[status]), "default")
+    if worst is not None and not wrong:
+        line.append(f"   worst error/bound {number(worst, 2)}", "dim")
+    missing = next((record.reason for record in records if record.status == "missing"), "")
+    if missing:
+        line.append(f"   {plain(missing)}", "default")
+    return line
+
+
+def _failures(report: Report) -> Iterator[Text]:
+    wrong = report.wrong
+    if not wrong:
+        return
+    yield Text(
+        f"\n{len(wrong)} wrong" + (f", the first {MOST_FAILURES}:" if len(wrong) > MOST_FAILURES else ":"), "bold red"
+    )
+    for record in wrong[:MOST_FAILURES]:
+        yield Text(f"  {record.status}  ", "red").append(again(record, report), "default")
+        yield Text(f"      {plain(record.reason)[:600]}", "dim")
