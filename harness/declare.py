@@ -131,7 +131,8 @@ class Accumulation:
 
     `dtype` is the accumulator's (empty: float32 for narrower cases, else the case's own; `case`: always the case's
     own); `intermediate` that of the values between the steps (empty: as `dtype`). `strided` is the tree where the
-    reduced dimension is not the innermost contiguous one. `rescale` counts terms per rescaling of a running maximum (online softmax), 0 for none.
+    reduced dimension is not the innermost contiguous one. `rescale` counts terms per rescaling of a running maximum
+    (online softmax), 0 for none.
     """
 
     tree: Tree = Tree()

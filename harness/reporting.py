@@ -54,7 +54,7 @@ def print_summary(command: str, run: Run, store: str | None) -> None:
 
     with Store.open(store) as opened:
         report = stored_report(opened, run.run_id)
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = Console(width=None if sys.stdout.isatty() else 124)
     if command == "bench":
         for table in reports.ranking_tables(report):
             console.print(table)

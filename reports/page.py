@@ -71,9 +71,7 @@ def _ranking(group: Any) -> dict[str, Any]:
                 "median": median,
                 "interval": interval,
                 "ratio": ratio_words(place.relative.estimate, place.relative.low, place.relative.high),
-                "visible": ""
-                if place.rank == 1 and place.verdict != "tied"
-                else f"{100 * place.smallest_visible:.1f} %",
+                "visible": "" if place.verdict == "fastest" else f"{100 * place.smallest_visible:.1f} %",
                 "checked": place.checked,
             }
         )

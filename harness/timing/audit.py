@@ -12,6 +12,9 @@ GRACE_NS = 10_000.0
 """Nanoseconds per call that stay unexplained without suspicion; the audit cannot see a lie smaller than this."""
 
 
+QUANTILE = 0.1
+
+
 @dataclass(frozen=True, slots=True)
 class Overhead:
     """What the harness itself adds to a request of n calls: `request_ns` + n * `call_ns` (messages; poisoning, copying
@@ -42,14 +45,15 @@ class Audit:
     def contradiction(self) -> str:
         """Why the claimed times cannot be believed, or an empty string.
 
-        A lower quartile over requests: other load on the machine only ever adds to some of them, a lie to all.
+        A low quantile over requests: other load on the machine only ever adds to some of them, a lie to all. What is
+        hidden must exceed what is claimed: copying an answer out is slower on a busy machine too.
         """
         if not self.unexplained_ns:
             return ""
         allowed = float(np.median(self.allowed_ns))
-        hidden = float(np.quantile(self.unexplained_ns, 0.25)) - allowed
+        hidden = float(np.quantile(self.unexplained_ns, QUANTILE)) - allowed
         claimed = float(np.median(self.claimed_ns))
-        if not hidden <= GRACE_NS + 0.5 * allowed + 0.5 * claimed:
+        if not hidden <= GRACE_NS + 0.5 * allowed + claimed:
             return (
                 f"it claims {claimed / 1e3:.1f} us per call, but by the supervisor's clock {hidden / 1e3:.1f} us per "
                 "call more went by: work is hidden from the worker's clock"

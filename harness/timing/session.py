@@ -31,6 +31,8 @@ MOST_CALLS = 64
 MOST_BYTES = 1 << 20
 """Answers of one reading that may be alive at a time, in bytes."""
 MOST_BLOCKS = 400
+MORE_EVIDENCE = 40
+"""Bursts that a suspicion is followed by before it becomes a verdict."""
 SETTLE_S = 0.001
 """Pause when the turn passes to another worker, for its thread pool to stop spinning."""
 
@@ -159,16 +161,22 @@ class Session:
             turn.add(received, reading, block, position * READINGS + reading - 1, judged)
 
     def _close_turn(self, turn: Turn, calls: list[Truth], rng: np.random.Generator) -> None:
-        """One more burst, like any other, of which an answer is judged for certain; then the audit."""
-        count = turn.calls_per_reading
-        samples = rng.integers(0, ROTATION, (READINGS + 1, count)).tolist()
-        stage, received = self._ask(turn, calls, samples, rng)
-        if received is None:
-            return
-        turn.judge(stage, received, samples, rng)
-        contradiction = turn.audit.contradiction()
-        if contradiction:
-            turn.timing.failure = "untrusted", contradiction
+        """One more burst, like any other, of which an answer is judged for certain; then the audit.
+
+        A contradiction is looked at again with more bursts: load on the machine passes, a lie stays.
+        """
+        contradiction = ""
+        for extra in range(1 + MORE_EVIDENCE):
+            samples = rng.integers(0, ROTATION, (READINGS + 1, turn.calls_per_reading)).tolist()
+            stage, received = self._ask(turn, calls, samples, rng)
+            if received is None:
+                return
+            if extra == 0:
+                turn.judge(stage, received, samples, rng)
+            contradiction = turn.audit.contradiction()
+            if not contradiction:
+                return
+        turn.timing.failure = "untrusted", contradiction
 
     def _ask(
         self, turn: Turn, calls: list[Truth], samples: list[list[int]], rng: np.random.Generator | None = None
