@@ -27,8 +27,10 @@ def inputs(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     a = draw(case.values, first, case.dtype, rng, terms=max(1, *first, 1) * (4 if case.values == "integers" else 1))
     if case.values in ("integers", "infinities", "nan", "subnormal"):
         b = rng.choice([-4.0, -2.0, -1.0, 1.0, 2.0, 4.0], second).astype(numpy_dtype(case.dtype))
-    elif case.values in ("bits", "lognormal"):
+    elif case.values in ("bits", "lognormal", "uniform"):
         b = draw("uniform", second, case.dtype, rng)
+    elif case.values == "stagnation":
+        b = np.ones(second, numpy_dtype(case.dtype))
     else:
         b = draw("normal", second, case.dtype, rng)
     return a, b
@@ -133,7 +135,8 @@ dot = Operator(
             shape=_pairs(1025),
             values=["normal", "uniform", "lognormal", "bits", "wide", "cancelling", "one_huge"],
         ),
-        *grid(dtype=FLOATS, shape=_pairs(300), values=["infinities", "nan"]),
+        *grid(dtype="float32", shape=_pairs(65537), values="uniform"),
+        *grid(dtype=FLOATS, shape=_pairs(300), values=["infinities", "nan", "stagnation"]),
         *grid(dtype=["float64", "float32"], shape=_pairs(300), values="subnormal"),
         *grid(dtype=FLOATS, shape=_pairs(257), layout=["strided", "reversed", "offset"]),
         *grid(dtype="float32", shape=_pairs(257), layout=["strided", "reversed"], values="integers"),

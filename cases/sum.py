@@ -82,7 +82,8 @@ sum = Operator(
     conformance=(
         *grid(dtype="float32", shape=[(n,) for n in SIZES], values="integers", dim=0),
         *grid(dtype=["float64", "float16", "bfloat16"], shape=[(1,), (33,), (1025,)], values="integers", dim=0),
-        *grid(dtype=["float32"], shape=LARGE, values="integers", dim=0),
+        *grid(dtype="float32", shape=LARGE, values="integers", dim=0),
+        *grid(dtype="float32", shape=[(65537,)], values="uniform", dim=0),
         *grid(dtype=FLOATS, shape=[(1025,)], values=[*NORMALS, "wide", "cancelling", "one_huge"], dim=0),
         *grid(dtype=FLOATS, shape=[(9, 300)], values=["stagnation", "infinities", "nan"], dim=1),
         *grid(dtype=["float64", "float32"], shape=[(300,)], values="subnormal", dim=0),

@@ -6,7 +6,8 @@ bits           uniform over finite bit patterns, kept away from overflow
 integers       small integers whose sums are exact in any order
 negative       normal, all below zero                 ties         few distinct values
 cancelling     pairs that cancel up to a small rest   one_huge     one large element, at an edge of a block
-stagnation     1 and then units of roundoff           subnormal    below the smallest normal number
+stagnation     1 and then unit roundoffs: each is lost if added to 1 alone
+                       subnormal    below the smallest normal number
 equal          one value everywhere                   masked       2**k equal entries, the rest -inf
 grid           multiples of 1/8: shifts are exact     overflow     entries near +-90 and beyond: exp overflows
 infinities     some +-inf                             nan          one NaN, at an edge of a block
@@ -92,7 +93,7 @@ def _one_huge(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, term
 
 
 def _stagnation(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, terms: int) -> np.ndarray:
-    out = np.full(shape, 2 * format_of(dtype).unit)
+    out = np.full(shape, format_of(dtype).unit)
     out[..., :1] = 1.0
     return out
 

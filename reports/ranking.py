@@ -30,8 +30,9 @@ class Place:
 
     @property
     def smallest_visible(self) -> float:
-        """The smallest relative difference from the leader that this run could have seen."""
-        return max(self.relative.high - self.relative.estimate, self.relative.estimate - self.relative.low)
+        """The smallest change of this ratio, relative to it, that this run could have seen."""
+        low, middle, high = self.relative.low, self.relative.estimate, self.relative.high
+        return max(high / middle, middle / low if low else float("inf")) - 1.0
 
 
 @dataclass(frozen=True, slots=True)

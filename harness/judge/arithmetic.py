@@ -23,6 +23,8 @@ ulp of the correctly rounded result, hence 5, and logf within 1, hence 3. A fast
 """
 
 UNDECLARED = Accumulation(Tree("any"))
+SYSTEMATIC = ("stagnation", "equal")
+"""Value families whose rounding errors all point the same way: there only worst-case bounds hold."""
 NO_DIGITS = 0.5
 """Where height times unit roundoff exceeds this, a worst-case bound permits any answer at all, so nothing passes."""
 
@@ -32,7 +34,8 @@ class Arithmetic:
     """The precision and the order by which one case of one implementation is judged.
 
     `unit` is the accumulator's unit roundoff, `unit_between` that of intermediate values, `output` the format of the
-    result, `outputs` the number of elements among which the failure probability is shared.
+    result, `outputs` the number of elements among which the failure probability is shared; `systematic` says that
+    rounding errors need not look mean-zero.
     """
 
     tree: Tree
@@ -41,6 +44,7 @@ class Arithmetic:
     output: Format
     outputs: int = 1
     rescale: int = 0
+    systematic: bool = False
     exp_error: float = EXP_ERROR
     log_error: float = LOG_ERROR
 
@@ -56,17 +60,20 @@ class Arithmetic:
         """How often an online algorithm multiplies its running sum over n terms by a new factor."""
         return math.ceil(n / self.rescale) if self.rescale and n > 1 else 0
 
+    def _mean_zero(self, h: int) -> bool:
+        """Whether rounding errors in a tree of height h look mean-zero, as probabilistic bounds need (measured)."""
+        return not self.systematic and h * math.sqrt(self.unit) <= 1.0
+
     def growth(self, n: int) -> float:
         """The relative error of a sum of n positive terms: gamma_h, or its probabilistic form where that holds.
 
-        The probabilistic form needs rounding errors that look mean-zero; measured, that fails where h * sqrt(u) > 1.
         Infinite where not even one digit is guaranteed.
         """
         h = self.height(n)
         if h * self.unit >= NO_DIGITS:
             return math.inf
         worst = h * self.unit / (1.0 - h * self.unit)
-        if h * math.sqrt(self.unit) > 1.0:
+        if not self._mean_zero(h):
             return worst
         factor = self.factor
         return min(worst, math.expm1(factor * math.sqrt(h) * self.unit + h * self.unit**2))
@@ -74,15 +81,15 @@ class Arithmetic:
     def sum_error(self, terms: np.ndarray) -> np.ndarray:
         """A bound on the error of adding up `terms` over the last axis, without the final rounding of the output.
 
-        The smallest of: the height bound gamma_h * sum |terms|; where h * sqrt(u) <= 1 its probabilistic form; and
-        there, for a tree that is known exactly, lambda * u * sqrt(sum of squared partial sums).
+        The smallest of: the height bound gamma_h * sum |terms|; where errors look mean-zero its probabilistic form;
+        and there, for a tree that is known exactly, lambda * u * sqrt(sum of squared partial sums).
         """
         n = terms.shape[-1]
         wide = np.asarray(terms, dtype=np.float64)
         with np.errstate(all="ignore"):
             bound = self.growth(n) * np.sum(np.abs(wide), axis=-1) if n else np.zeros(wide.shape[:-1])
             h = self.height(n)
-            if h > 0 and h * math.sqrt(self.unit) <= 1.0:
+            if h > 0 and self._mean_zero(h):
                 squares = trees.square_sum(self.tree, wide)
                 if squares is not None:
                     # 1.01 for the second order, which is below h * u of the first
@@ -102,7 +109,7 @@ def arithmetic_for(case: Case, accumulation: Accumulation | None, outputs: int, 
     accumulator = min(output.unit, _unit(declared.dtype or default, output))
     between = min(output.unit, _unit(declared.intermediate or declared.dtype or default, output))
     tree = declared.tree if innermost or declared.strided is None else declared.strided
-    return Arithmetic(tree, accumulator, between, output, outputs, declared.rescale)
+    return Arithmetic(tree, accumulator, between, output, outputs, declared.rescale, case.values in SYSTEMATIC)
 
 
 def _unit(declared: str, output: Format) -> float:

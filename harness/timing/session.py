@@ -21,10 +21,8 @@ from harness.registry import Registry
 from harness.stage import Received, Refused, Stage
 from harness.timing.audit import Audit, Overhead
 from harness.timing.groups import Group, Settings, Timing
-from harness.timing.turn import FEWEST_BLOCKS, ROTATION, Turn
+from harness.timing.turn import FEWEST_BLOCKS, READINGS, ROTATION, Turn
 
-READINGS = 3
-"""Timed readings per burst; one more before them is not counted, since the other side has just used the caches."""
 SHORTEST_READING_NS = 50_000
 """Short calls are repeated inside a reading until it lasts this long, so that the clocks cost under 1 %."""
 MOST_CALLS = 64
@@ -121,6 +119,7 @@ class Session:
         turns = [turn for timing in group.running if (turn := self._open(group, timing, calls)) is not None]
         rng = generator(self._seed, f"{group.operator.name}/{group.case.id}/order", self._process)
         end = time.monotonic() + self._settings.budget_s / self._settings.processes
+        block = 0
         for block in range(MOST_BLOCKS):
             alive = [turn for turn in turns if turn.timing.failure is None]
             enough = block >= FEWEST_BLOCKS and all(turn.steady(self._settings.precision) for turn in alive)
@@ -132,7 +131,7 @@ class Session:
                     self._burst(turn, calls, block, position, rng)
         for turn in turns:
             if turn.timing.failure is None:
-                self._close_turn(turn, calls, rng)
+                self._close_turn(turn, calls, block, rng)
 
     def _open(self, group: Group, timing: Timing, calls: list[Truth]) -> Turn | None:
         """Warm an implementation up, and find how many of its calls make up a reading."""
@@ -157,10 +156,9 @@ class Session:
         if received is None:
             return
         judged = turn.judge(stage, received, samples, rng) if turn.may_judge(rng) else None
-        for reading in range(1, READINGS + 1):
-            turn.add(received, reading, block, position * READINGS + reading - 1, judged)
+        turn.add_burst(received, block, position, judged)
 
-    def _close_turn(self, turn: Turn, calls: list[Truth], rng: np.random.Generator) -> None:
+    def _close_turn(self, turn: Turn, calls: list[Truth], block: int, rng: np.random.Generator) -> None:
         """One more burst, like any other, of which an answer is judged for certain; then the audit.
 
         A contradiction is looked at again with more bursts: load on the machine passes, a lie stays.
@@ -172,7 +170,7 @@ class Session:
             if received is None:
                 return
             if extra == 0:
-                turn.judge(stage, received, samples, rng)
+                turn.add_burst(received, block, 0, turn.judge(stage, received, samples, rng))
             contradiction = turn.audit.contradiction()
             if not contradiction:
                 return

@@ -17,6 +17,8 @@ from harness.timing.statistics import per_call_ns
 
 ROTATION = 3
 """Input sets that the calls of a burst rotate over."""
+READINGS = 3
+"""Timed readings per burst; one more before them is not counted, since the other side has just used the caches."""
 FEWEST_BLOCKS = 6
 JUDGING_CHANCE = 0.3
 JUDGING_SHARE = 0.15
@@ -63,7 +65,8 @@ class Turn:
         """Judge one answer, chosen now that all are in; returns the number of its reading."""
         start = time.perf_counter_ns()
         flat = [(reading, index) for reading, sample in enumerate(samples) for index in sample]
-        chosen = int(rng.integers(0, len(flat)))
+        # the readings before the first timed one are not judged, since nothing is made of them
+        chosen = int(rng.integers(len(samples[0]), len(flat)))
         reading, index = flat[chosen]
         timing = self.timing
         inputs = stage.calls[index].inputs
@@ -77,7 +80,12 @@ class Turn:
         self._judging_ns += time.perf_counter_ns() - start
         return reading
 
-    def add(self, received: Received, reading: int, block: int, position: int, judged: int | None) -> None:
+    def add_burst(self, received: Received, block: int, position: int, judged: int | None) -> None:
+        """Keep the readings of a burst, except the first; `judged` is the one whose answer was looked at."""
+        for reading in range(1, READINGS + 1):
+            self._add(received, reading, block, position * READINGS + reading - 1, judged)
+
+    def _add(self, received: Received, reading: int, block: int, position: int, judged: int | None) -> None:
         """Keep one reading; the time of a block is the median over its readings."""
         count = self.calls_per_reading
         wall, cpu = received.reply.wall_ns[reading], received.reply.cpu_ns[reading]
