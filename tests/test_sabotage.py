@@ -214,10 +214,10 @@ WRONG_STRUCTURE = {
     f"softmax/numpy/returns_records/{ON_33}": "dtype void32 where float32 is right",
     f"softmax/numpy/returns_text/{ON_33}": "dtype str512 where float32 is right",
     f"softmax/numpy/returns_the_other_byte_order/{ON_33}": "elements are wrong",
-    f"softmax/numpy/returns_an_extra_axis/{ON_33}": "shape (1, 3, 33) where (3, 33) is right",
-    f"softmax/numpy/returns_one_row_to_be_broadcast/{ON_33}": "shape (1, 33) where (3, 33) is right",
-    f"softmax/numpy/returns_the_transpose/{ON_33}": "shape (33, 3) where (3, 33) is right",
-    f"softmax/numpy/returns_it_flat/{ON_33}": "shape (99,) where (3, 33) is right",
+    f"softmax/numpy/returns_an_extra_axis/{ON_33}": r"shape \(1, 3, 33\) where \(3, 33\) is right",
+    f"softmax/numpy/returns_one_row_to_be_broadcast/{ON_33}": r"shape \(1, 33\) where \(3, 33\) is right",
+    f"softmax/numpy/returns_the_transpose/{ON_33}": r"shape \(33, 3\) where \(3, 33\) is right",
+    f"softmax/numpy/returns_it_flat/{ON_33}": r"shape \(99,\) where \(3, 33\) is right",
     "sum/numpy/returns_a_numpy_scalar/float32[33]dim=0,values=integers": "returned a numpy.float32",
     "sum/numpy/returns_a_python_number/float32[33]dim=0,values=integers": "returned a builtins.float",
     f"softmax/numpy/returns_a_list/{ON_33}": "returned a builtins.list",
@@ -233,9 +233,9 @@ WRONG_STRUCTURE = {
     f"softmax/numpy/is_nan_everywhere/{ON_33}": "99 of 99 elements are wrong",
     f"softmax/numpy/leaves_the_tail_unwritten/{ON_33}": "elements are wrong",
     f"softmax/numpy/trusts_what_the_allocator_left_behind/{ON_33}": "elements are wrong",
-    f"softmax/numpy/returns_one_buffer_again_and_again/{ON_33}": "written again by a later call",
-    f"softmax/numpy/returns_a_view_of_one_buffer/{ON_33}": "written again by a later call",
-    "softmax/numpy/alternates_between_two_buffers/float32[9x300]dim=1*": "written again by a later call",
+    f"softmax/numpy/returns_one_buffer_again_and_again/{ON_33}": "written again by a later call|elements are wrong",
+    f"softmax/numpy/returns_a_view_of_one_buffer/{ON_33}": "written again by a later call|elements are wrong",
+    "softmax/numpy/alternates_between_two_buffers/float32[9x300]dim=1*": "written again by a later call|elements are wrong",
 }
 
 
@@ -243,7 +243,7 @@ WRONG_STRUCTURE = {
 def test_the_right_numbers_in_the_wrong_thing_are_rejected(supervisor: Supervisor, selector: str) -> None:
     verdict = first_rejection(supervisor, selector)
     assert verdict.status == "failed"
-    assert WRONG_STRUCTURE[selector] in verdict.reason
+    assert re.search(WRONG_STRUCTURE[selector], verdict.reason)
 
 
 def test_an_implementation_that_always_raises_is_an_error(supervisor: Supervisor) -> None:
@@ -626,7 +626,7 @@ def test_what_a_plugin_leaves_in_its_folder_does_not_stop_the_run(registry: Regi
 # ---- the clock is attacked
 
 BENCHMARK = "float32[1024x1000]dim=1"
-LARGE_SUM = "float32[4194304]dim=0"
+LARGE_SUM = "float32[4194304]dim=0*"
 
 
 def timings(registry: Registry, *names: str, operator: str, case: str, budget_s: float = 0.6) -> dict[str, Timing]:
@@ -648,7 +648,7 @@ def test_an_honest_implementation_is_timed(registry: Registry, operator: str, ca
 
 
 THIEVES = {
-    "stops_the_clock": ("untrusted", "work is hidden from the worker's clock"),
+    "stops_the_clock": ("untrusted", "work is hidden from the worker's clock|where a natural number is right"),
     "slows_the_clock": ("untrusted", "work is hidden from the worker's clock"),
     "slows_the_clock_a_little": ("untrusted", "work is hidden from the worker's clock"),
     "works_when_it_is_read": ("untrusted", "work is hidden from the worker's clock"),
@@ -672,7 +672,7 @@ def test_a_time_that_was_not_earned_is_never_shown(registry: Registry, thief: st
     status, fragment = THIEVES[thief]
     assert timing.failure is not None, f"it is shown with {timing.interval()}, {timing.checked} answers judged"
     assert timing.failure[0] == status
-    assert fragment in timing.failure[1]
+    assert re.search(fragment, timing.failure[1])
 
 
 @pytest.mark.parametrize("thief", ["gives_up_adding_after_a_while", "remembers_sums_by_address"])
@@ -703,7 +703,7 @@ def test_no_benchmark_accepts_zeros_or_the_answer_of_an_earlier_call(registry: R
 def _touched(operator: Operator, case: Case, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """The inputs after what the session changes between bursts."""
     copies = [Truth(case, tuple(array.copy() for array in inputs), np.zeros(()), np.zeros(())) for _ in range(ROTATION)]
-    stage = SimpleNamespace(calls=copies, refresh=lambda *_: None)
+    stage = SimpleNamespace(calls=copies, touched={}, refresh=lambda *_: None)
     rng = np.random.default_rng(SEED)
     turn = Turn(None, Group(operator, case, {}), 0, None, "numpy.ndarray")
     turn.touch(stage, rng)

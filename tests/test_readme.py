@@ -1,0 +1,79 @@
+"""The README's examples run as they are written."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", README, re.DOTALL))
+COMMANDS = re.findall(r"^\$ harness (.*)$", README, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every file of the README, beside the plugins that it points to."""
+    where = tmp_path_factory.mktemp("readme")
+    for name, text in FILES.items():
+        (where / name).write_text(text)
+    (where / "tests").symlink_to(ROOT / "tests")
+    return where
+
+
+def harness(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", *arguments], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_the_examples_are_found() -> None:
+    assert set(FILES) == {"frames.py", "my_softmax.py", "sum_of_squares.py", "my_squares.py"}
+    assert len(COMMANDS) == 3
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme_runs(folder: Path, command: str) -> None:
+    command, _, comment = command.partition("  # ")
+    done = harness(folder, *shlex.split(command), "--json")
+    assert done.returncode == (3 if comment == "exits 3" else 0), done.stdout[-2000:] + done.stderr
+    rows = json.loads(done.stdout)
+    assert rows and all(row["status"] == ("failed" if comment else "passed") for row in rows), rows
+
+
+def test_the_instructive_mistake_is_explained_as_the_readme_says(folder: Path) -> None:
+    (command,) = (one for one in COMMANDS if "without_max" in one)
+    rows = json.loads(harness(folder, *shlex.split(command.partition("  # ")[0]), "--json").stdout)
+    lesson = re.search(r"\*(it errs as .*?)\*", README.replace("\n", " ")).group(1)  # type: ignore[union-attr]
+    for part in lesson.split(" ..., so "):
+        assert all(part in row["reason"] for row in rows)
+
+
+def test_the_frames_example_runs(folder: Path) -> None:
+    done = subprocess.run([sys.executable, "frames.py"], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "float32" in done.stdout and "passed" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["list", "check", "bench", "report", "doctor"])
+def test_every_command_is_in_the_readme_and_has_help(command: str, folder: Path) -> None:
+    assert f"harness {command}" in README
+    done = harness(folder, command, "--help")
+    assert done.returncode == 0 and len(done.stdout) > 200
+
+
+def test_what_the_readme_links_to_exists() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_layers_of_the_readme_exist() -> None:
+    table = README.partition("## Architecture")[2].partition("###")[0]
+    for name in re.findall(r"`([\w/]+(?:\.py|/))`", table):
+        candidates = [ROOT / name, ROOT / "harness" / name]
+        assert any(os.path.exists(one) for one in candidates), name
