@@ -73,18 +73,20 @@ def run(
 ) -> Run:
     import harness.machine as machine
     from harness import execute
+    from harness.plan import require_match
     from harness.registry import load
     from harness.store import Store
     from harness.supervisor import fresh_seed
 
     registry = load(plugins, operators)
     options = options or execute.Options()
+    if not resume:
+        require_match(registry, selectors)
     with Store.open(store) as opened:
         if resume:
             info = opened.unfinished(command)
             selectors = info.selectors
         else:
-            execute.plan_or_raise(command, selectors, registry)
             described = machine.describe()
             commit, dirty = machine.commit()
             info = opened.start_run(

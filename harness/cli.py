@@ -72,11 +72,14 @@ def list_(
 ) -> None:
     """What exists, what is missing here, and how to install it."""
     from harness.listing import list_rows, print_listing
+    from harness.plan import NothingSelected, require_match
 
     registry = _load(plugin, operators)
+    try:
+        require_match(registry, selectors or [])
+    except NothingSelected as nothing:
+        _fail(str(nothing), NOTHING)
     rows = list_rows(registry, selectors or [])
-    if not rows:
-        _nothing_selected(registry, selectors or [])
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
@@ -251,16 +254,6 @@ def _opened(store: str | None) -> Store:
         return Store.open(store)
     except ValueError as error:
         _fail(str(error), USAGE)
-
-
-def _nothing_selected(registry: Registry, selectors: list[str]) -> NoReturn:
-    from harness.plan import NothingSelected, plan
-
-    try:
-        plan(registry, selectors, "conformance")
-    except NothingSelected as nothing:
-        _fail(str(nothing), NOTHING)
-    _fail(f"nothing matches {' '.join(selectors)!r}", NOTHING)
 
 
 def _print_problems(registry: Registry) -> None:

@@ -102,11 +102,6 @@ def _with_conformance_of(timed: Sequence[Task], checked: list[Task], registry: R
     ]
 
 
-def plan_or_raise(command: str, selectors: Sequence[str], registry: Registry) -> None:
-    """Raise NothingSelected before a run is begun for nothing."""
-    plan(registry, selectors, "conformance")
-
-
 def exit_code(command: str, checked: Sequence[Record], timed: Sequence[Record]) -> int:
     """0 all well; 3 something is wrong; 5 nothing ran, or a benchmark was asked for and nothing was timed."""
     if any(record.status in WRONG for record in (*checked, *timed)):

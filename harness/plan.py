@@ -12,6 +12,7 @@ from harness.nearest import nearest
 from harness.registry import Registry
 
 Kind = Literal["conformance", "benchmarks"]
+KINDS: tuple[Kind, ...] = ("conformance", "benchmarks")
 
 
 class NothingSelected(Exception):
@@ -51,13 +52,18 @@ def _pattern(selector: str) -> str:
 def plan(registry: Registry, selectors: Sequence[str], kind: Kind) -> list[Task]:
     """The selected tasks, operator by operator and case by case, implementations of one case side by side.
 
-    Raises NothingSelected if no task of any kind matches. Tasks of a missing backend are included: each becomes a row.
+    Tasks of a missing backend are included: each becomes a row.
     """
     selection = Selection(selectors)
-    chosen = [task for task in tasks(registry, kind) if task.id in selection]
-    if not chosen and not any(task.id in selection for task in tasks(registry, _other(kind))):
-        raise NothingSelected(_nothing(registry, selection))
-    return chosen
+    return [task for task in tasks(registry, kind) if task.id in selection]
+
+
+def require_match(registry: Registry, selectors: Sequence[str]) -> None:
+    """Raise NothingSelected if any selector matches no task of either kind: a misspelt one must not narrow a run."""
+    for selector in selectors or ["*"]:
+        selection = Selection([selector])
+        if not any(task.id in selection for kind in KINDS for task in tasks(registry, kind)):
+            raise NothingSelected(_nothing(registry, selection))
 
 
 def tasks(registry: Registry, kind: Kind) -> Iterator[Task]:
@@ -67,10 +73,6 @@ def tasks(registry: Registry, kind: Kind) -> Iterator[Task]:
         for case in operator.conformance if kind == "conformance" else operator.benchmarks:
             for one in declared:
                 yield Task(one, case)
-
-
-def _other(kind: Kind) -> Kind:
-    return "benchmarks" if kind == "conformance" else "conformance"
 
 
 def _nothing(registry: Registry, selection: Selection) -> str:

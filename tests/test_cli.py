@@ -1,0 +1,233 @@
+"""The command line as a new user meets it: exit codes, messages, and results on stdout."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PLUGINS = Path(__file__).parent / "plugins"
+ONE_CASE = "max/numpy/builtin/float32[33]dim=0"
+
+
+def harness(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, **environment},
+    )
+
+
+def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+def test_list_shows_what_exists(tmp_path: Path) -> None:
+    found = rows(harness(tmp_path, "list", "softmax", "--json"))
+    assert {"operator", "backend", "implementation", "accumulation", "missing"} == set(found[0])
+    assert {row["implementation"] for row in found if row["backend"] == "numpy"} >= {"builtin", "online"}
+    assert {row["operator"] for row in found} == {"softmax"}
+
+
+def test_list_says_what_is_missing_and_what_to_type(tmp_path: Path) -> None:
+    """PyTorch is hidden by an empty package path, so that the same holds where it is installed."""
+    code = (
+        "import importlib.util, sys; real = importlib.util.find_spec;"
+        "importlib.util.find_spec = lambda name, *rest: None if name == 'torch' else real(name, *rest)"
+    )
+    (tmp_path / "sitecustomize.py").write_text(code)
+    done = harness(
+        tmp_path,
+        "list",
+        "softmax/torch",
+        PYTHONPATH=str(tmp_path),
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+        COLUMNS="200",
+    )
+    assert done.returncode == 0
+    assert "pip install 'kernel-harness[torch]'" in done.stdout
+    assert done.stdout.count("missing") >= 3
+
+
+def test_a_missing_backend_is_a_row_with_a_reason_and_exit_5_when_nothing_else_ran(tmp_path: Path) -> None:
+    (tmp_path / "absent.py").write_text(
+        "from harness import Backend, implementation\n"
+        "backend = Backend('absent', 'nolib', None, None, 'nolib.Array', missing=lambda: 'type: pip install nolib')\n"
+        "@implementation('max', backend='absent')\n"
+        "def builtin(x, *, dim=None):\n    return x\n"
+    )
+    done = harness(tmp_path, "check", "max/absent", "--plugin", "absent.py", "--json")
+    assert done.returncode == 5
+    assert {(row["status"], row["reason"]) for row in rows(done)} == {("missing", "type: pip install nolib")}
+
+
+def test_check_passes_and_reports_on_stdout_only(tmp_path: Path) -> None:
+    done = harness(tmp_path, "check", ONE_CASE)
+    assert done.returncode == 0, done.stderr
+    assert "1 passed" in done.stdout
+    assert done.stderr == ""
+
+
+def test_the_seed_that_is_printed_repeats_the_run(tmp_path: Path) -> None:
+    case = "sum/numpy/builtin/float32[1025]dim=0"
+    first = rows(harness(tmp_path, "check", case, "--json"))[0]
+    again = rows(harness(tmp_path, "check", case, "--seed", str(first["seed"]), "--json"))[0]
+    other = rows(harness(tmp_path, "check", case, "--json"))[0]
+    assert first["max_abs_error"] == again["max_abs_error"]
+    assert first["seed"] != other["seed"]
+
+
+def test_something_wrong_is_exit_3_with_the_command_that_runs_it_again(tmp_path: Path) -> None:
+    wrong = "softmax/numpy/without_max/float32[9x300]dim=1,values=overflow"
+    done = harness(tmp_path, "check", wrong, "--plugin", str(PLUGINS / "softmax_without_max.py"))
+    assert done.returncode == 3
+    assert f"harness check '{wrong}'" in done.stdout
+    assert "subtract the largest element" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("selector", "hint"),
+    [("sofmax", "softmax"), ("softmax/numpy/onlin", "softmax/numpy/online"), ("zzz", "harness list")],
+)
+def test_nothing_selected_is_exit_5_and_names_the_nearest(tmp_path: Path, selector: str, hint: str) -> None:
+    for command in ("check", "bench", "list"):
+        done = harness(tmp_path, command, selector)
+        assert done.returncode == 5
+        assert hint in done.stderr
+        assert done.stdout == ""
+    assert not (tmp_path / ".harness").exists(), "nothing was begun"
+
+
+def test_one_selector_that_matches_nothing_is_enough_to_stop(tmp_path: Path) -> None:
+    done = harness(tmp_path, "check", ONE_CASE, "max/numpy/bultin")
+    assert done.returncode == 5
+    assert "'max/numpy/bultin'" in done.stderr and "max/numpy/builtin" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["check", "--nonsense"],
+        ["bench", "--budget", "soon"],
+        ["check", "--plugin", "not_here.py"],
+        ["check", "--operators", "not_here.py"],
+        ["check", "--store", "nosuchbase://x", ONE_CASE],
+        ["report", "--format", "docx"],
+    ],
+    ids=" ".join,
+)
+def test_a_usage_error_is_exit_2_with_one_message(tmp_path: Path, arguments: list[str]) -> None:
+    done = harness(tmp_path, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
+
+
+def test_a_broken_plugin_is_one_row_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "odd.py").write_text(
+        "from harness import implementation\n"
+        "@implementation('sofmax', backend='numpy')\ndef one(x, *, dim): return x\n"
+        "@implementation('softmax', backend='nunpy')\ndef two(x, *, dim): return x\n"
+        "@implementation('max', backend='numpy')\ndef builtin(x, *, dim=None): return x\n"
+    )
+    done = harness(tmp_path, "check", ONE_CASE, "--plugin", "broken.py", "--plugin", "odd.py", "--json")
+    assert done.returncode == 3
+    reasons = {row["reason"] for row in rows(done) if row["status"] == "error"}
+    assert len(reasons) == 4
+    for fragment in ("nothing_of_this_name", "did you mean softmax", "did you mean numpy", "already declared"):
+        assert any(fragment in str(reason) for reason in reasons), fragment
+    assert [row["status"] for row in rows(done) if row["case"]] == ["passed"]
+
+
+def test_a_report_in_every_format(tmp_path: Path) -> None:
+    harness(tmp_path, "check", ONE_CASE)
+    assert json.loads(harness(tmp_path, "report", "--format", "json").stdout)[0]["status"] == "passed"
+    table = list(csv.DictReader(io.StringIO(harness(tmp_path, "report", "--format", "csv").stdout)))
+    assert table[0]["case"] == "float32[33]dim=0"
+    assert "1 passed" in harness(tmp_path, "report", "--format", "markdown").stdout
+    path = Path(harness(tmp_path, "report").stdout.strip())
+    assert path.suffix == ".html" and "All 1 tasks that ran are right" in path.read_text()
+    done = harness(tmp_path, "report", "--format", "parquet", "-o", "run.parquet")
+    assert done.returncode == 0 and (tmp_path / "run.parquet").stat().st_size > 0
+
+
+def test_a_report_of_nothing_is_exit_5_and_says_what_to_type(tmp_path: Path) -> None:
+    done = harness(tmp_path, "report")
+    assert done.returncode == 5
+    assert "harness bench" in done.stderr
+
+
+def test_bench_times_what_is_right_and_only_that(tmp_path: Path) -> None:
+    done = harness(
+        tmp_path,
+        "bench",
+        "dot/numpy/builtin",
+        "dot/numpy/sequential_grid_reduced",
+        "dot/numpy/squares_the_first",
+        "--budget=1",
+        "--processes=1",
+        "--json",
+        "--plugin",
+        str(PLUGINS / "wrong_dot.py"),
+    )
+    found = rows(done)
+    timed = {row["implementation"] for row in found if row["median_ns"] is not None}
+    assert timed == {"builtin", "sequential_grid_reduced"}, done.stderr
+    for row in found:
+        if row["median_ns"] is not None:
+            assert row["ci_low_ns"] <= row["median_ns"] <= row["ci_high_ns"]  # type: ignore[operator]
+            assert row["samples"] > 0 and row["percent_of_limit"] > 0  # type: ignore[operator]
+    assert done.returncode in (0, 3)
+
+
+def test_a_killed_run_is_resumed_and_loses_nothing(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", "check", "sum/numpy", "max/numpy", "--seed", "5"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    from harness.store import Store
+
+    path = tmp_path / ".harness" / "results.sqlite"
+    finished = 0
+    while finished < 20 and child.poll() is None:
+        time.sleep(0.02)  # not a matter of time: we wait for rows, however long they take
+        if path.exists():
+            with Store.open(str(path)) as store:
+                finished = sum(len(store.records(info.run_id)) for info in store.runs())
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    with Store.open(str(path)) as store:
+        (interrupted,) = store.runs()
+        kept = {record.id: record.started_at for record in store.records(interrupted.run_id)}
+    assert len(kept) >= 20
+    done = harness(tmp_path, "check", "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    found = {f"{row['operator']}/{row['backend']}/{row['implementation']}/{row['case']}": row for row in rows(done)}
+    assert {row["run_id"] for row in found.values()} == {interrupted.run_id}
+    assert len(found) > len(kept)
+    assert all(found[key]["started_at"] == moment for key, moment in kept.items()), "finished rows are not run again"
+    assert harness(tmp_path, "check", "--resume").returncode == 5
+
+
+def test_doctor_says_what_is_here(tmp_path: Path) -> None:
+    done = harness(tmp_path, "doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    topics = {finding["topic"] for finding in rows(done)}
+    assert {"backend", "machine", "ceiling"} <= topics
