@@ -83,18 +83,19 @@ def assert_goes_on(supervisor: Supervisor, selector: str = HONEST) -> None:
 
 # ---- the numbers are wrong
 
+EXACT = "every correct order of operations is exact"
 WRONG_NUMBERS = {
     # sums
-    "sum/numpy/drops_the_last_when_odd/float32[33]dim=0,values=integers": "every correct order of operations is exact",
-    "sum/numpy/skips_the_tail_past_256/float32[257]dim=0,values=integers": "every correct order of operations is exact",
-    "sum/numpy/skips_the_tail_past_1024/float32[1025]dim=0,values=integers": "every correct order of operations is exact",
-    "sum/numpy/skips_the_last_row/float32[300x9]dim=0,values=integers": "every correct order of operations is exact",
+    "sum/numpy/drops_the_last_when_odd/float32[33]dim=0,values=integers": EXACT,
+    "sum/numpy/skips_the_tail_past_256/float32[257]dim=0,values=integers": EXACT,
+    "sum/numpy/skips_the_tail_past_1024/float32[1025]dim=0,values=integers": EXACT,
+    "sum/numpy/skips_the_last_row/float32[300x9]dim=0,values=integers": EXACT,
     "sum/numpy/estimates_from_every_other_element/float32[1025]dim=0,values=integers": "1 of 1 elements are wrong",
     "sum/numpy/accumulates_in_float16/float32[1025]dim=0,values=integers": "1 of 1 elements are wrong",
     "sum/numpy/rounds_its_input_to_bfloat16/float32[1025]dim=0,values=integers": "1 of 1 elements are wrong",
     "sum/numpy/is_a_constant/float32[33]dim=0,values=integers": "0.5 where",
-    "sum/numpy/is_the_mean/float32[33]dim=0,values=integers": "every correct order of operations is exact",
-    "sum/numpy/adds_absolute_values/float32[33]dim=0,values=integers": "every correct order of operations is exact",
+    "sum/numpy/is_the_mean/float32[33]dim=0,values=integers": EXACT,
+    "sum/numpy/adds_absolute_values/float32[33]dim=0,values=integers": EXACT,
     "sum/numpy/assumes_contiguous_memory/float32[37x53]dim=1,layout=transposed": "elements are wrong",
     "sum/numpy/assumes_contiguous_memory/float32[37x53]dim=1,layout=strided": "nan where",
     "sum/numpy/takes_the_other_dim/float32[7x33]dim=0": "shape (7,) where (33,) is right",
@@ -105,30 +106,30 @@ WRONG_NUMBERS = {
     "sum/numpy/swallows_nan/float32[9x300]dim=1,values=nan": "where nan is right",
     "sum/numpy/turns_infinities_into_nan/float32[9x300]dim=1,values=infinities": "nan where",
     "sum/numpy/saturates_infinities/float32[9x300]dim=1,values=infinities": "inf is right",
-    "sum/numpy/flushes_subnormal_numbers/float32[300]dim=0,values=subnormal": "every correct order of operations is exact",
+    "sum/numpy/flushes_subnormal_numbers/float32[300]dim=0,values=subnormal": EXACT,
     "sum/numpy/takes_the_sum_of_nothing_for_nan/float32[0]dim=0": "nan where 0 is right",
     "sum/numpy/adds_one_by_one_and_claims_pairwise/float32*": "times the bound",
     "sum/numpy/adds_in_float32_and_claims_float64/float32[1025]dim=0,values=cancelling": "1 of 1 elements are wrong",
     # maxima
     "max/numpy/starts_from_zero/float32[1025]dim=0,values=negative": "0 where",
     "max/numpy/swallows_nan/float32[9x300]dim=1,values=nan": "where nan is right",
-    "max/numpy/is_a_constant/float32[33]dim=0": "every correct order of operations is exact",
-    "max/numpy/looks_at_the_first_256_only/float32[?0??]dim=0": "every correct order of operations is exact",
-    "max/numpy/takes_the_neighbour_of_the_largest/float32[33]dim=0": "every correct order of operations is exact",
-    "max/numpy/rounds_to_float16/float32[33]dim=0": "every correct order of operations is exact",
-    "max/numpy/compares_absolute_values/float32[1025]dim=0,values=negative": "every correct order of operations is exact",
-    "max/numpy/drops_the_last_element/float32[2]dim=0": "every correct order of operations is exact",
-    "max/numpy/drops_the_last_element/float32[?]dim=0": "every correct order of operations is exact",
+    "max/numpy/is_a_constant/float32[33]dim=0": EXACT,
+    "max/numpy/looks_at_the_first_256_only/float32[?0??]dim=0": EXACT,
+    "max/numpy/takes_the_neighbour_of_the_largest/float32[33]dim=0": EXACT,
+    "max/numpy/rounds_to_float16/float32[33]dim=0": EXACT,
+    "max/numpy/compares_absolute_values/float32[1025]dim=0,values=negative": EXACT,
+    "max/numpy/drops_the_last_element/float32[2]dim=0": EXACT,
+    "max/numpy/drops_the_last_element/float32[?]dim=0": EXACT,
     "max/numpy/finds_a_maximum_of_nothing/float32[0]dim=0,raises": "instead of raising: the maximum of nothing",
     "max/numpy/returns_a_view_of_its_input/float32[5x1]dim=-1": "shares memory with an input",
     # dot products
     "dot/numpy/rounds_its_inputs_to_bfloat16/float32[1025,1025]values=integers": "1 of 1 elements are wrong",
-    "dot/numpy/rounds_its_inputs_as_tensor_cores_do/float32[*]values=integers": "every correct order of operations is exact",
-    "dot/numpy/rounds_its_products_to_10_bits/float32[*]values=integers": "every correct order of operations is exact",
+    "dot/numpy/rounds_its_inputs_as_tensor_cores_do/float32[*]values=integers": EXACT,
+    "dot/numpy/rounds_its_products_to_10_bits/float32[*]values=integers": EXACT,
     "dot/numpy/accumulates_in_float16/float32[1025,1025]values=integers": "1 of 1 elements are wrong",
-    "dot/numpy/drops_the_last_when_odd/float32[33,33]values=integers": "every correct order of operations is exact",
-    "dot/numpy/skips_the_tail_past_256/float32[257,257]values=integers": "every correct order of operations is exact",
-    "dot/numpy/squares_the_first/float32[33,33]values=integers": "every correct order of operations is exact",
+    "dot/numpy/drops_the_last_when_odd/float32[33,33]values=integers": EXACT,
+    "dot/numpy/skips_the_tail_past_256/float32[257,257]values=integers": EXACT,
+    "dot/numpy/squares_the_first/float32[33,33]values=integers": EXACT,
     "dot/numpy/broadcasts_different_lengths/float32[1,4]raises": "instead of raising: two different lengths",
     "dot/numpy/multiplies_matrices_too/float32[3x3,3x3]raises": "instead of raising: not vectors",
     "dot/numpy/ignores_strides/float32[257,257]layout=strided": "nan where",
@@ -329,7 +330,7 @@ ATTACKS = {
     "claims_a_dtype_that_is_none": ("failed", "where"),
     "claims_a_shape_beyond_memory": ("failed", r"where \(\) is right"),
     "claims_an_answer_elsewhere": ("untrusted", "stored no answer"),
-    "claims_two_answers_in_one": ("failed", "returned 2 arrays"),
+    "claims_two_answers_in_one": ("failed", r"returned 2 arrays"),
     "raises_what_cannot_be_shown": ("error", ""),
     "raises_what_can_never_be_shown": ("error", ""),
     "raises_a_huge_message": ("error", "RuntimeError: xxx"),
@@ -680,8 +681,8 @@ def test_a_sum_of_millions_that_is_not_worked_out_is_rejected(registry: Registry
     """Where the bound of a full reduction is wider than what 16 changed elements move, nothing is checked."""
     timing = timings(registry, thief, operator="sum", case=LARGE_SUM, budget_s=1.2)[thief]
     assert timing.failure is not None, f"it is shown with {timing.interval()}, {timing.checked} answers judged"
-    assert timing.failure[0] == "failed"
-    assert "an answer of a timed call is wrong" in timing.failure[1]
+    assert timing.failure[0] in ("failed", "untrusted")
+    assert re.search("an answer of a timed call is wrong|work is hidden", timing.failure[1])
 
 
 @pytest.mark.parametrize("operator", ["sum", "max", "dot", "softmax", "log_softmax", "logsumexp"])
@@ -729,6 +730,15 @@ def test_one_that_cheats_does_not_take_the_others_time(registry: Registry, thief
     assert both["takes_its_time"].failure is None
     assert both["takes_its_time"].samples
     assert both[thief].failure is not None
+
+
+def test_one_that_slows_the_library_down_does_not_slow_its_rivals(registry: Registry) -> None:
+    """It would take them more than three times as long."""
+    alone = timings(registry, "builtin", operator="softmax", case=BENCHMARK)["builtin"].interval()
+    beside = timings(registry, "builtin", "slows_numpy_down", operator="softmax", case=BENCHMARK)["builtin"].interval()
+    assert alone is not None
+    assert beside is not None
+    assert beside.estimate < 3 * alone.estimate
 
 
 # ---- the comparator itself: what third-party comparators accept (reference table), ours must not

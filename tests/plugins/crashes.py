@@ -245,12 +245,13 @@ def claims_to_be_unsupported_in_a_forged_reply(x, *, dim):
 def in_place_of_the_reply(change):
     """Replace the worker's own function that describes an answer."""
     main = sys.modules["__main__"]
-    honest = main.Worker._copy_out
+    if not hasattr(main, "_copy_out"):
+        main._copy_out = main.Worker._copy_out
 
-    def copy_out(self, result, arrays, slot, backend):
-        return change(honest(self, result, arrays, slot, backend))
+        def copy_out(self, result, arrays, slot, backend):
+            return change(main._copy_out(self, result, arrays, slot, backend))
 
-    main.Worker._copy_out = copy_out
+        main.Worker._copy_out = copy_out
 
 
 @implementation("sum", backend="numpy")
