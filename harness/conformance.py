@@ -67,7 +67,7 @@ def _check_bad_input(
     received = _ask(task, registry, worker, [Truth(task.case, inputs, nothing, nothing)], deadline_s)
     answer = received.reply.answers[0]
     if damage := received.damage():
-        return Verdict("failed", damage)
+        return Verdict("failed", damage, tainted=True)
     if answer.error and answer.error_kind == "error":
         return Verdict("passed")
     if answer.error:
@@ -168,7 +168,7 @@ def _judge_all(
         for number, call in enumerate(calls)
     ]
     if damage := received.damage():
-        return answers, Verdict("failed", damage)
+        return answers, Verdict("failed", damage, tainted=True)
     for judged, call in zip(answers, calls, strict=True):
         if judged.status != "passed":
             lesson = "" if judged.array is None else diagnose(operator, call, judged.array)
@@ -178,5 +178,7 @@ def _judge_all(
             "failed", "its output was written again by a later call: each call must return a new array"
         )
     if received.reply.state_changes:
-        return answers, Verdict("failed", f"changed the state of the process: {received.reply.state_changes}")
+        return answers, Verdict(
+            "failed", f"changed the state of the process: {received.reply.state_changes}", tainted=True
+        )
     return answers, None

@@ -1,4 +1,4 @@
-"""RUN: the trusted side. One warm worker per backend, replaced after a failure; a task becomes a verdict."""
+"""RUN: the trusted side. Warm workers per backend, replaced after a failure; a task becomes a verdict."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ def memory_limit() -> int:
     return STARTING_BYTES + int(physical * MEMORY_SHARE)
 
 
+Trust = tuple[str, str]
+"""(backend, file): what shares a worker process. All that is built in does; each plugin's file has its own, so that what
+one changes in its process reaches no other."""
+
+
+def trust_of(task: Task) -> Trust:
+    return task.declaration.backend, task.declaration.path
+
+
 class Supervisor:
     """The workers of a run. Use as a context manager: leaving it kills them."""
 
@@ -47,12 +56,11 @@ class Supervisor:
         self.seed = seed
         self.deadline_s = deadline_s
         self.memory_limit = memory_limit() if memory_limit_bytes is None else memory_limit_bytes
-        self._workers: dict[str, WorkerProcess] = {}
+        self._workers: dict[Trust, WorkerProcess] = {}
         self._admissions: dict[str, Admission] = {}
 
     def check(self, task: Task) -> Verdict:
         """The verdict on one task; a worker that is lost on the way is replaced, and its loss is the verdict."""
-        backend = task.declaration.backend
         missing = self.registry.missing(task.declaration)
         if missing:
             return Verdict("missing", missing)
@@ -61,10 +69,13 @@ class Supervisor:
             refusal = self.admission(operator.name).refusal
             if refusal:
                 return Verdict("error", refusal)
-            worker = self._worker(backend)
-            return check_task(task, operator, self.registry, worker, self.seed, self.deadline_s)
+            worker = self._worker(trust_of(task))
+            verdict = check_task(task, operator, self.registry, worker, self.seed, self.deadline_s)
+            if verdict.tainted:
+                self.replace(trust_of(task))
+            return verdict
         except WorkerFailure as failure:
-            self.replace(backend)
+            self.replace(trust_of(task))
             return Verdict(failure.status, failure.reason)
         except Exception as error:
             # an operator's own code: a bug there is no verdict on the implementation, and must not end the run
@@ -82,20 +93,20 @@ class Supervisor:
     def admissions(self) -> Mapping[str, Mapping[str, Any]]:
         return {name: admission.as_data() for name, admission in sorted(self._admissions.items())}
 
-    def replace(self, backend: str) -> None:
-        """Kill a backend's worker; the next task gets a fresh one."""
-        worker = self._workers.pop(backend, None)
+    def replace(self, trust: Trust) -> None:
+        """Kill a worker; the next task of its kind gets a fresh one."""
+        worker = self._workers.pop(trust, None)
         if worker is not None:
             worker.close()
 
-    def _worker(self, backend: str) -> WorkerProcess:
-        if backend not in self._workers:
-            self._workers[backend] = WorkerProcess(memory_limit=self.memory_limit)
-        return self._workers[backend]
+    def _worker(self, trust: Trust) -> WorkerProcess:
+        if trust not in self._workers:
+            self._workers[trust] = WorkerProcess(memory_limit=self.memory_limit)
+        return self._workers[trust]
 
     def close(self) -> None:
-        for backend in list(self._workers):
-            self.replace(backend)
+        for trust in list(self._workers):
+            self.replace(trust)
 
     def __enter__(self) -> Supervisor:
         return self

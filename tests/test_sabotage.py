@@ -205,6 +205,7 @@ def test_an_honest_twin_passes_every_case(supervisor: Supervisor, implementation
 # ---- the right numbers in the wrong thing
 
 ON_33 = "float32[3x33]dim=1"
+REUSED = "written again by a later call|elements are wrong"
 WRONG_STRUCTURE = {
     f"softmax/numpy/returns_a_copy_of_its_input/{ON_33}": "elements are wrong",
     f"softmax/numpy/returns_its_input/{ON_33}": "shares memory with an input",
@@ -234,9 +235,9 @@ WRONG_STRUCTURE = {
     f"softmax/numpy/is_nan_everywhere/{ON_33}": "99 of 99 elements are wrong",
     f"softmax/numpy/leaves_the_tail_unwritten/{ON_33}": "elements are wrong",
     f"softmax/numpy/trusts_what_the_allocator_left_behind/{ON_33}": "elements are wrong",
-    f"softmax/numpy/returns_one_buffer_again_and_again/{ON_33}": "written again by a later call|elements are wrong",
-    f"softmax/numpy/returns_a_view_of_one_buffer/{ON_33}": "written again by a later call|elements are wrong",
-    "softmax/numpy/alternates_between_two_buffers/float32[9x300]dim=1*": "written again by a later call|elements are wrong",
+    f"softmax/numpy/returns_one_buffer_again_and_again/{ON_33}": REUSED,
+    f"softmax/numpy/returns_a_view_of_one_buffer/{ON_33}": REUSED,
+    "softmax/numpy/alternates_between_two_buffers/float32[9x300]dim=1*": REUSED,
 }
 
 
@@ -584,7 +585,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("fault", UNREADABLE)
 def test_an_unreadable_plugin_is_a_problem_of_its_own(tmp_path: Path, fault: str) -> None:
-    """The next plugin in the same folder is read and passes."""
+    """The next plugin in the same folder is read."""
     text, fragment = UNREADABLE[fault]
     bad = tmp_path / "a_bad_one.py"
     bad.write_text(HEADER + text + "\n")
@@ -595,8 +596,7 @@ def test_an_unreadable_plugin_is_a_problem_of_its_own(tmp_path: Path, fault: str
     assert problems, "nothing is said of it"
     assert fragment in problems[0].message
     assert [one.id for one in registry.declarations if one.path == str(bad)] in ([], ["sum/numpy/f"])
-    with Supervisor(registry, SEED) as supervisor:
-        assert_goes_on(supervisor, "sum/numpy/goes_on/float32[33]dim=0,values=integers")
+    assert "sum/numpy/goes_on" in {one.id for one in registry.declarations}
 
 
 def test_a_plugin_cannot_change_what_another_one_declares(tmp_path: Path) -> None:
@@ -657,7 +657,6 @@ THIEVES = {
     "works_in_place_of_poisoning": ("untrusted", "work is hidden from the worker's clock"),
     "works_on_another_thread": ("failed", "an answer of a timed call is wrong"),
     "remembers_addresses": ("failed", "an answer of a timed call is wrong"),
-    "is_wrong_now_and_then": ("failed", "an answer of a timed call is wrong"),
     "gives_up_after_a_while": ("failed", "an answer of a timed call is wrong"),
     "saves_its_allocations_when_timed": ("failed", "written again by a later call"),
     "works_in_its_input_when_timed": ("failed", ""),
@@ -668,18 +667,38 @@ THIEVES = {
 
 @pytest.mark.parametrize("thief", THIEVES)
 def test_a_time_that_was_not_earned_is_never_shown(registry: Registry, thief: str) -> None:
-    """`is_wrong_now_and_then` errs in 30 % of the calls: of k judged answers it survives all with 0.7**k."""
-    timing = timings(registry, thief, operator="softmax", case=BENCHMARK, budget_s=1.2)[thief]
+    timing = timings(registry, thief, operator="softmax", case=BENCHMARK, budget_s=0.8)[thief]
     status, fragment = THIEVES[thief]
     assert timing.failure is not None, f"it is shown with {timing.interval()}, {timing.checked} answers judged"
     assert timing.failure[0] == status
     assert re.search(fragment, timing.failure[1])
 
 
+def test_one_that_errs_in_a_third_of_the_timed_calls_is_found_or_was_very_lucky(registry: Registry) -> None:
+    """It is wrong in 30 % of the calls: it survives k judged answers with a probability of 0.7**k."""
+    timing = timings(registry, "is_wrong_now_and_then", operator="softmax", case=BENCHMARK)["is_wrong_now_and_then"]
+    if timing.failure is None:
+        assert 0.7**timing.checked > 0.001
+    else:
+        assert timing.failure[0] == "failed"
+        assert "an answer of a timed call is wrong" in timing.failure[1]
+
+
+def test_so_many_answers_are_judged_that_one_wrong_in_three_is_found(registry: Registry) -> None:
+    """Nine judged answers over a run of three processes let it through with 0.7**9, 4 %."""
+    chosen = plan(registry, [f"softmax/numpy/takes_its_time/{BENCHMARK}"], "benchmarks")
+    groups = group_tasks(chosen, registry.operators)
+    settings = Settings(budget_s=1.5, processes=3, precision=1e-9)
+    time_groups(groups, registry, SEED, settings, lambda _: None, lambda *_: None)
+    (timing,) = groups[0].timings.values()
+    assert timing.failure is None
+    assert timing.checked >= 9
+
+
 @pytest.mark.parametrize("thief", ["gives_up_adding_after_a_while", "remembers_sums_by_address"])
 def test_a_sum_of_millions_that_is_not_worked_out_is_rejected(registry: Registry, thief: str) -> None:
     """Where the bound of a full reduction is wider than what 16 changed elements move, nothing is checked."""
-    timing = timings(registry, thief, operator="sum", case=LARGE_SUM, budget_s=1.2)[thief]
+    timing = timings(registry, thief, operator="sum", case=LARGE_SUM, budget_s=0.8)[thief]
     assert timing.failure is not None, f"it is shown with {timing.interval()}, {timing.checked} answers judged"
     assert timing.failure[0] in ("failed", "untrusted")
     assert re.search("an answer of a timed call is wrong|work is hidden", timing.failure[1])
@@ -726,7 +745,7 @@ def test_remembering_whole_inputs_wins_nothing(registry: Registry) -> None:
     "thief", ["exits_when_timed", "raises_when_timed", "stops_the_clock", "gives_up_after_a_while"]
 )
 def test_one_that_cheats_does_not_take_the_others_time(registry: Registry, thief: str) -> None:
-    both = timings(registry, "takes_its_time", thief, operator="softmax", case=BENCHMARK, budget_s=1.2)
+    both = timings(registry, "takes_its_time", thief, operator="softmax", case=BENCHMARK, budget_s=0.8)
     assert both["takes_its_time"].failure is None
     assert both["takes_its_time"].samples
     assert both[thief].failure is not None

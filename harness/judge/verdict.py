@@ -24,13 +24,17 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the judge says of a task: status and reason as in a record, and the worst errors that were seen."""
+    """What the judge says of a task: status and reason as in a record, and the worst errors that were seen.
+
+    `tainted` says that the worker's process was tampered with and must not run anything else.
+    """
 
     status: str
     reason: str = ""
     worst: Comparison = field(default_factory=Comparison)
     run_to_run_bitwise: bool | None = None
     batch_invariant: bool | None = None
+    tainted: bool = False
 
 
 def judge_answer(answer: Answer, read: np.ndarray | None, truth: Truth, array_type: str) -> Judged:

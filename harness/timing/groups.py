@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from harness.declare import Case, Operator
+from harness.judge.truth import draw_inputs, generator
 from harness.plan import Task
 from harness.record import Sample
 from harness.timing.statistics import Interval, median_interval
@@ -18,7 +20,7 @@ class Settings:
     """How long and how precisely: `budget_s` per case over all processes, `precision` the relative half-width of every
     interval at which timing stops early."""
 
-    budget_s: float = 4.0
+    budget_s: float = 3.0
     processes: int = 3
     precision: float = 0.01
     deadline_s: float = 60.0
@@ -40,13 +42,19 @@ class Timing:
         return median_interval(self.blocks) if self.blocks else None
 
 
-@dataclass(slots=True)
+@dataclass
 class Group:
     """The tasks of one case that are compared with each other."""
 
     operator: Operator
     case: Case
     timings: dict[str, Timing]
+
+    @cached_property
+    def answer_shape(self) -> tuple[int, ...]:
+        """The shape of the answer, as the oracle has it."""
+        inputs = draw_inputs(self.operator, self.case, generator(0, self.case.id, 0))
+        return self.operator.oracle(*inputs, **dict(self.case.parameters)).shape
 
     @property
     def running(self) -> list[Timing]:

@@ -1,6 +1,6 @@
 """RUN: time the implementations of one case against each other, in short interleaved bursts over several processes.
 
-One worker per backend and process; while one runs, the others wait. A block is a random order of the implementations
+One worker per backend (and plugin file) and process; while one runs, the others wait. A block is a random order of the implementations
 and then the same order backwards, so that slow drift cancels in the pairs. The supervisor draws the inputs, changes
 them between bursts, judges answers of timed calls at random, and audits the claimed times with its own clock.
 """
@@ -19,6 +19,7 @@ from harness.plan import Task
 from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import Registry
 from harness.stage import Received, Refused, Stage
+from harness.supervisor import Trust, trust_of
 from harness.timing.audit import Audit, Overhead
 from harness.timing.groups import Group, Settings, Timing
 from harness.timing.turn import FEWEST_BLOCKS, READINGS, ROTATION, Turn
@@ -69,33 +70,32 @@ def time_groups(
 
 
 class Session:
-    """The workers of one process round, one per backend, and what they have on stage."""
+    """The workers of one process round, and what they have on stage."""
 
     def __init__(self, registry: Registry, seed: int, settings: Settings, process: int) -> None:
         self._registry = registry
         self._seed = seed
         self._settings = settings
         self._process = process
-        self._workers: dict[str, WorkerProcess] = {}
-        self._stages: dict[str, Stage] = {}
-        self._overheads: dict[tuple[str, str, str], Overhead] = {}
+        self._workers: dict[Trust, WorkerProcess] = {}
+        self._stages: dict[Trust, Stage] = {}
+        self._overheads: dict[tuple[Trust, str, str], Overhead] = {}
 
     def measure_overheads(self, groups: Sequence[Group]) -> None:
         """What a call that does nothing costs outside its own reading, before plugins enter the workers."""
         for group in groups:
-            calls = _draw_calls(group, self._seed, self._process)
-            for backend in sorted({timing.task.declaration.backend for timing in group.running}):
-                nothing = Task(Declaration(group.operator.name, backend, "nothing"), group.case)
+            calls = [_without_truth(group, ())]
+            for trust in sorted({trust_of(timing.task) for timing in group.running}):
+                nothing = Task(Declaration(group.operator.name, trust[0], "nothing"), group.case)
                 try:
-                    stage = self._stage(backend, calls)
-                    overhead = self._overhead(stage, nothing)
+                    overhead = self._overhead(self._stage(trust, calls), nothing)
                 except (WorkerFailure, Refused) as failure:
-                    self._drop(backend, failure)
+                    self._drop(trust, failure)
                     for timing in group.running:
-                        if timing.task.declaration.backend == backend:
+                        if trust_of(timing.task) == trust:
                             timing.failure = failure.status, failure.reason
                     continue
-                self._overheads[(backend, group.operator.name, group.case.id)] = overhead
+                self._overheads[(trust, group.operator.name, group.case.id)] = overhead
 
     def _overhead(self, stage: Stage, task: Task) -> Overhead:
         """The slope over the number of calls, and what is left: a request as such costs, and so does each call."""
@@ -136,7 +136,7 @@ class Session:
     def _open(self, group: Group, timing: Timing, calls: list[Truth]) -> Turn | None:
         """Warm an implementation up, and find how many of its calls make up a reading."""
         declared = timing.task.declaration
-        overhead = self._overheads.get((declared.backend, group.operator.name, group.case.id), Overhead(0.0, 0.0))
+        overhead = self._overheads.get((trust_of(timing.task), group.operator.name, group.case.id), Overhead(0.0, 0.0))
         array_type = self._registry.backends[declared.backend].array_type
         turn = Turn(timing, group, self._process, Audit(overhead), array_type)
         stage, received = self._ask(turn, calls, [[0], [1], [2], [0]])
@@ -182,11 +182,11 @@ class Session:
         """Have a burst run; None for the answer if the task is lost. With `rng` an input set changes before, and the
         supervisor's clock runs along."""
         task = turn.timing.task
-        backend = task.declaration.backend
-        if backend not in self._stages:  # the first of its backend, or the first after the worker was lost
+        trust = trust_of(task)
+        if trust not in self._stages:  # the first of its kind, or the first after the worker was lost
             own = [replace(call, inputs=tuple(array.copy() for array in call.inputs)) for call in calls]
-            self._stages[backend] = self._stage(backend, own)
-        stage = self._stages[backend]
+            self._stages[trust] = self._stage(trust, own)
+        stage = self._stages[trust]
         if rng is not None:
             turn.touch(stage, rng)
             time.sleep(SETTLE_S)
@@ -195,28 +195,28 @@ class Session:
             received = stage.ask(task, self._registry, samples, self._settings.deadline_s)
         except (WorkerFailure, Refused) as failure:
             turn.timing.failure = failure.status, failure.reason
-            self._drop(backend, failure)
+            self._drop(trust, failure)
             return stage, None
         if rng is not None:
             elapsed = time.perf_counter_ns() - start
             turn.audit_request(elapsed, sum(received.reply.wall_ns), sum(len(sample) for sample in samples))
         return stage, received
 
-    def _stage(self, backend: str, calls: list[Truth]) -> Stage:
-        """The calls set out for a backend, with room for as many answers as one burst may give."""
+    def _stage(self, trust: Trust, calls: list[Truth]) -> Stage:
+        """The calls set out in a worker, with room for as many answers as one burst may give."""
         at_once = int(min(MOST_CALLS, max(1, MOST_BYTES // max(1, calls[0].expected.nbytes))))
-        return Stage(self._worker(backend), calls, slots=(READINGS + 1) * at_once, calls_at_once=at_once)
+        return Stage(self._worker(trust), calls, slots=(READINGS + 1) * at_once, calls_at_once=at_once)
 
-    def _worker(self, backend: str) -> WorkerProcess:
-        if backend not in self._workers:
-            self._workers[backend] = WorkerProcess(memory_limit=self._settings.memory_limit)
-        return self._workers[backend]
+    def _worker(self, trust: Trust) -> WorkerProcess:
+        if trust not in self._workers:
+            self._workers[trust] = WorkerProcess(memory_limit=self._settings.memory_limit)
+        return self._workers[trust]
 
-    def _drop(self, backend: str, failure: WorkerFailure | Refused) -> None:
-        """If the worker is lost, so is what was on stage there; the backend's next burst starts both anew."""
+    def _drop(self, trust: Trust, failure: WorkerFailure | Refused) -> None:
+        """If the worker is lost, so is what was on stage there; the next burst of its kind starts both anew."""
         if isinstance(failure, WorkerFailure):
-            self._stages.pop(backend, None)
-            worker = self._workers.pop(backend, None)
+            self._stages.pop(trust, None)
+            worker = self._workers.pop(trust, None)
             if worker is not None:
                 worker.close()
 
@@ -227,10 +227,12 @@ class Session:
 
 def _draw_calls(group: Group, seed: int, process: int) -> list[Truth]:
     """Fresh input sets of a process. Their truth is worked out only for the answers that are judged."""
-    drawn = [
-        draw_inputs(group.operator, group.case, generator(seed, f"{group.operator.name}/{group.case.id}/timed", number))
-        for number in range(process * ROTATION, (process + 1) * ROTATION)
-    ]
-    shape = group.operator.oracle(*drawn[0], **dict(group.case.parameters)).shape
-    nothing = np.broadcast_to(np.float64(0.0), shape)
-    return [Truth(group.case, inputs, nothing, nothing) for inputs in drawn]
+    identity = f"{group.operator.name}/{group.case.id}/timed"
+    numbers = range(process * ROTATION, (process + 1) * ROTATION)
+    drawn = [draw_inputs(group.operator, group.case, generator(seed, identity, number)) for number in numbers]
+    return [_without_truth(group, inputs) for inputs in drawn]
+
+
+def _without_truth(group: Group, inputs: tuple[np.ndarray, ...]) -> Truth:
+    nothing = np.broadcast_to(np.float64(0.0), group.answer_shape)
+    return Truth(group.case, inputs, nothing, nothing)
