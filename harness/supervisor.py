@@ -36,8 +36,8 @@ def memory_limit() -> int:
 
 
 Trust = tuple[str, str]
-"""(backend, file): what shares a worker process. All that is built in does; each plugin's file has its own, so that what
-one changes in its process reaches no other."""
+"""(backend, file): what shares a worker process. All that is built in does; each plugin's file has its own, so that
+what one changes in its process reaches no other."""
 
 
 def trust_of(task: Task) -> Trust:

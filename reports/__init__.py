@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .export import json_rows, text_of, write
     from .frame import records_frame, samples_frame
-    from .ranking import ranking
+    from .ranking import ranking_frame
     from .report import Report
     from .text import conformance_lines, ranking_tables
 
@@ -17,7 +17,7 @@ _HOMES = {
     "Report": "report",
     "conformance_lines": "text",
     "json_rows": "export",
-    "ranking": "ranking",
+    "ranking_frame": "ranking",
     "ranking_tables": "text",
     "records_frame": "frame",
     "samples_frame": "frame",
@@ -29,7 +29,7 @@ __all__ = [
     "Report",
     "conformance_lines",
     "json_rows",
-    "ranking",
+    "ranking_frame",
     "ranking_tables",
     "records_frame",
     "samples_frame",

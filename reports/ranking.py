@@ -89,7 +89,7 @@ def _relative(times: Blocks, leader: Blocks) -> Interval:
         return Interval(float("nan"), 0.0, float("inf"))
 
 
-def ranking(report: Report) -> pd.DataFrame:
+def ranking_frame(report: Report) -> pd.DataFrame:
     """The rankings as a frame, one row per implementation and case; times in ns, `relative` to the fastest."""
     rows = [
         {

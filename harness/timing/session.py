@@ -1,8 +1,9 @@
 """RUN: time the implementations of one case against each other, in short interleaved bursts over several processes.
 
-One worker per backend (and plugin file) and process; while one runs, the others wait. A block is a random order of the implementations
-and then the same order backwards, so that slow drift cancels in the pairs. The supervisor draws the inputs, changes
-them between bursts, judges answers of timed calls at random, and audits the claimed times with its own clock.
+One worker per backend (and plugin file) and process; while one runs, the others wait. A block is a random order of
+the implementations and then the same order backwards, so that slow drift cancels in the pairs. The supervisor draws
+the inputs, changes them between bursts, judges answers of timed calls at random, and audits the claimed times with its
+own clock.
 """
 
 from __future__ import annotations
