@@ -19,6 +19,7 @@ from harness import Case, Mutant, Operator, Probe, Property, grid
 from harness.judge.arithmetic import Arithmetic
 from harness.precision import FLOATS, round_to, widen
 
+from .golden import LOG_SOFTMAX, reproduces
 from .reductions import (
     PERMUTED,
     SIZES,
@@ -103,6 +104,7 @@ log_softmax = Operator(
     cost=elementwise_cost,
     specification="PyTorch",
     properties=(
+        reproduces(LOG_SOFTMAX),
         PERMUTED,
         TRANSPOSED,
         Property("shift_invariance", shifted),
@@ -125,6 +127,7 @@ log_softmax = Operator(
         Mutant("without_the_log_of_the_sum", _without_log_sum),
     ),
     conformance=(
+        *grid(dtype=["float64", "float32"], shape=[(3,)], values="golden", dim=0),
         *grid(dtype="float32", shape=[(3, n) for n in SIZES], dim=1),
         *grid(dtype=["float64", "float16", "bfloat16"], shape=[(3, 1), (3, 33), (3, 1025)], dim=1),
         *grid(dtype="float32", shape=[(65537,)], values=["uniform"], dim=0),

@@ -18,6 +18,7 @@ from harness import Case, Mutant, Operator, Probe, Property, grid
 from harness.judge.arithmetic import Arithmetic
 from harness.precision import FLOATS, widen
 
+from .golden import LOGSUMEXP, reproduces
 from .reductions import (
     PERMUTED,
     SIZES,
@@ -111,6 +112,7 @@ logsumexp = Operator(
     cost=reduction_cost,
     specification="PyTorch",
     properties=(
+        reproduces(LOGSUMEXP),
         PERMUTED,
         TRANSPOSED,
         Property("shift", shifted),
@@ -131,6 +133,7 @@ logsumexp = Operator(
         ),
     ),
     conformance=(
+        *grid(dtype=["float64", "float32"], shape=[(3,)], values="golden", dim=0),
         *grid(dtype="float32", shape=[(3, n) for n in SIZES], dim=1),
         *grid(dtype=["float64", "float16", "bfloat16"], shape=[(3, 1), (3, 33), (3, 1025)], dim=1),
         *grid(dtype="float32", shape=[(65537,), (2**20 + 1,)], values=["uniform"], dim=0),

@@ -11,6 +11,8 @@ from harness import Case, Cost, Mutant, Probe, Property, grid
 from harness.draw import draw
 from harness.precision import FLOATS, numpy_dtype, round_to, widen
 
+from .golden import golden_input
+
 SIZES = (1, 2, 3, 31, 32, 33, 63, 65, 127, 129, 255, 256, 257, 1023, 1024, 1025, 2047, 4095, 4097)
 """Around every boundary of a warp, a block and a tile."""
 
@@ -21,6 +23,8 @@ NORMALS = ["normal", "uniform", "lognormal", "bits", "negative"]
 def one_input(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """One array of the case's shape, drawn so that sums along `dim` stay in range."""
     (shape,) = case.shapes
+    if case.values == "golden":
+        return (golden_input(case),)
     return (draw(case.values, shape, case.dtype, rng, terms=terms(case)),)
 
 

@@ -21,6 +21,7 @@ from harness import Case, Mutant, Operator, Probe, Property, grid
 from harness.judge.arithmetic import Arithmetic
 from harness.precision import FLOATS, round_to, widen
 
+from .golden import SOFTMAX, reproduces
 from .reductions import (
     PERMUTED,
     SIZES,
@@ -150,6 +151,7 @@ softmax = Operator(
     cost=elementwise_cost,
     specification="PyTorch",
     properties=(
+        reproduces(SOFTMAX),
         PERMUTED,
         TRANSPOSED,
         Property("shift_invariance", shifted),
@@ -168,6 +170,10 @@ softmax = Operator(
         Mutant("uniform_1/n", _uniform),
     ),
     conformance=(
+        *grid(dtype=["float64", "float32"], shape=[(3,)], values="golden", dim=0),
+        *grid(dtype=["float64", "float32"], shape=[(2, 3)], values="golden", dim=-1),
+        *grid(dtype=["float64", "float32"], shape=[(2, 2)], values="golden", dim=[0, 1]),
+        *grid(dtype=["float64", "float32"], shape=[(2, 2, 3)], values="golden", dim=[0, 1, 2]),
         *grid(dtype="float32", shape=[(3, n) for n in SIZES], dim=1),
         *grid(dtype=["float64", "float16", "bfloat16"], shape=[(3, 1), (3, 33), (3, 1025)], dim=1),
         *grid(dtype="float32", shape=[(65537,), (2**20 + 1,)], values=["uniform"], dim=0),
