@@ -53,9 +53,8 @@ def warp_shuffle_block(shared: list[Any], add: Callable[[Any, Any], Any]) -> Any
     def warp(lanes: list[Any]) -> Any:
         offset = len(lanes) // 2
         while offset:
-            lanes = [
-                add(lanes[i], lanes[i + offset]) if i + offset < len(lanes) else lanes[i] for i in range(len(lanes))
-            ]
+            # what lanes beyond the offset hold afterwards never reaches lane 0
+            lanes = [add(lanes[i], lanes[i + offset]) for i in range(len(lanes) - offset)]
             offset //= 2
         return lanes[0]
 
@@ -101,9 +100,12 @@ def test_the_judge_knows_the_same_orders(order: str, name: str) -> None:
 
 
 def test_the_orders_differ_in_their_bits() -> None:
-    x = np.random.default_rng(1).standard_normal(70_000, dtype=np.float32)
-    answers = {name: float(one.function(x, dim=0)) for name, one in declared("numpy", "sum").items()}
-    assert len(set(answers.values())) >= 5, answers
+    rng = np.random.default_rng(1)
+    draws = [rng.standard_normal(70_000, dtype=np.float32) for _ in range(20)]
+    answers = {
+        name: tuple(float(one.function(x, dim=0)) for x in draws) for name, one in declared("numpy", "sum").items()
+    }
+    assert len(set(answers.values())) == len(answers)
 
 
 def softmax_reference(x: np.ndarray, dim: int) -> np.ndarray:
@@ -184,7 +186,9 @@ def test_the_torch_backend_imports_without_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys; sys.modules['torch'] = None; from harness.implementations.torch import backend; print(backend.name)"
+    code = (
+        "import sys; sys.modules['torch'] = None; from harness.implementations.torch import backend as b; print(b.name)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "torch"
 
