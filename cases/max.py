@@ -75,7 +75,7 @@ max = Operator(
         *out_of_range(full=True),
     ),
     benchmarks=(
-        *grid(dtype="float32", shape=[(2**22,)], dim=0),
+        *grid(dtype="float32", shape=[(2**21,)], dim=0),
         *grid(dtype="float32", shape=[(1024, 1024)], dim=1),
     ),
 )

@@ -17,6 +17,10 @@ SIZES = (1, 2, 3, 31, 32, 33, 63, 65, 127, 129, 255, 256, 257, 1023, 1024, 1025,
 """Around every boundary of a warp, a block and a tile."""
 
 LARGE = ((65535,), (65537,), (2**20 + 1,))
+HARD = [
+    "wide", "grid", "overflow", "masked", "masked_out", "infinities", "nan", "equal", "bits", "one_huge",
+]  # fmt: skip
+"""What breaks an exp: shifts, overflow, masks, rows without any entry, infinities and NaN."""
 NORMALS = ["normal", "uniform", "lognormal", "bits", "negative"]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -109,10 +110,11 @@ class Arena:
         self._regions.append(region)
         return region
 
-    def refresh(self, region: Region, array: np.ndarray) -> None:
-        """Write new contents into a contiguous region."""
-        region.placed.view(self.memory)[...] = array
-        region.written[:] = self.memory[region.start : region.stop]
+    def write(self, region: Region, places: np.ndarray, values: np.ndarray) -> None:
+        """Write new values at some places of a region, counted in the order of the array's elements."""
+        region.placed.view(self.memory).flat[places] = values
+        inside = replace(region.placed, offset=region.placed.offset - region.start)
+        inside.view(region.written).flat[places] = values
 
     def slot(self, count: int) -> Slot:
         """Room for an answer of `count` bytes, poisoned, with poisoned guard zones."""
@@ -121,10 +123,6 @@ class Arena:
         slot = Slot(start + GUARD, start + GUARD + count)
         self._slots.append(slot)
         return slot
-
-    def repoison(self) -> None:
-        for slot in self._slots:
-            self.memory[slot.start - GUARD : slot.stop + GUARD] = POISON
 
     def read(self, offset: int, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
         """A private copy of an answer."""
@@ -174,7 +172,10 @@ def slot_bytes(count: int) -> int:
 def _anonymous_file() -> int:
     """A file without a name, in memory where the platform has that."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("harness-arena")
+        descriptor = os.memfd_create("harness-arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        # a worker that shrinks it would kill the supervisor, which has it mapped
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        return descriptor
     folder = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryFile(dir=folder) as file:
         return os.dup(file.fileno())

@@ -112,7 +112,8 @@ def _part_of_batch(case: Case) -> int | None:
 
 def _ask(task: Task, registry: Registry, worker: WorkerProcess, calls: list[Truth], deadline_s: float) -> Received:
     stage = Stage(worker, calls, slots=len(calls))
-    return stage.ask(task, registry, [[index] for index in range(len(calls))], deadline_s)
+    # one sample: all answers are alive together, so that none can share memory with another
+    return stage.ask(task, registry, [list(range(len(calls)))], deadline_s)
 
 
 def _judge_first(task: Task, operator: Operator, registry: Registry, plan: Plan, received: Received) -> Verdict:

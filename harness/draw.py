@@ -119,6 +119,13 @@ def _masked(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, terms:
     return out
 
 
+def _masked_out(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, terms: int) -> np.ndarray:
+    """As masked, and every second row has no entry left at all."""
+    out = _masked(shape, dtype, rng, terms)
+    out.reshape(-1, shape[-1])[::2] = -np.inf
+    return out
+
+
 def _grid(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, terms: int) -> np.ndarray:
     return rng.integers(-8, 9, shape) / 8.0
 
@@ -170,6 +177,7 @@ FAMILIES: dict[str, Callable[[tuple[int, ...], str, np.random.Generator, int], n
     "subnormal": _subnormal,
     "equal": _equal,
     "masked": _masked,
+    "masked_out": _masked_out,
     "grid": _grid,
     "overflow": _overflow,
     "infinities": _infinities,

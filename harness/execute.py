@@ -23,9 +23,8 @@ from harness.supervisor import DEADLINE_S, Supervisor
 from harness.timing.audit import impossible
 from harness.timing.ceiling import Ceilings
 from harness.timing.groups import Group, Settings, Timing, group_tasks
-from harness.timing.session import time_groups
+from harness.timing.session import rotating_bytes, time_groups
 from harness.timing.statistics import block_medians, median_interval
-from harness.timing.turn import ROTATION
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -281,8 +280,7 @@ class Execution:
         if failure is not None:
             return self._record(timing.task, verdict, failure=failure, bytes=cost.bytes, flops=cost.flops)
         interval = median_interval(timing.blocks)
-        # inputs rotate: the working set is that of all the sets
-        ceiling = self._ceilings.rate(max(1, cost.bytes * ROTATION))
+        ceiling = self._ceilings.rate(max(1, rotating_bytes(group, cost.bytes)))
         beyond = impossible(cost.bytes, interval.estimate, ceiling)
         if beyond:
             return self._record(timing.task, verdict, failure=("untrusted", beyond), bytes=cost.bytes, flops=cost.flops)

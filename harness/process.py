@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import select
 import selectors
 import signal
 import socket
@@ -13,6 +15,8 @@ import tempfile
 import time
 from collections.abc import Mapping
 from typing import Any
+
+import psutil
 
 from harness import wire
 from harness.arena import Arena
@@ -78,10 +82,15 @@ class WorkerProcess:
         what the protocol does not allow; the process is then dead.
         """
         try:
+            if select.select([self._connection], [], [], 0)[0] and self._connection.recv(1, socket.MSG_PEEK):
+                raise WorkerFailure("untrusted", "it sent a reply that nobody had asked for")
             self._connection.settimeout(deadline_s)
-            wire.send(self._connection, message)
-            body = self._read_reply(time.monotonic() + deadline_s, deadline_s)
-            return wire.parse(body)
+            number = secrets.token_hex(8)
+            wire.send(self._connection, {**message, "number": number})
+            reply = wire.parse(self._read_reply(time.monotonic() + deadline_s, deadline_s))
+            if reply.pop("number", None) != number:
+                raise WorkerFailure("untrusted", "a reply to another request")
+            return reply
         except WorkerFailure:
             self.close()
             raise
@@ -156,15 +165,24 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Kill the worker and all that it started; safe to call twice."""
+        children: list[psutil.Process] = []
+        with contextlib.suppress(psutil.Error):
+            if self._process.poll() is None:
+                self._process.send_signal(signal.SIGSTOP)
+                children = psutil.Process(self._process.pid).children(recursive=True)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        for child in children:  # those that have left the process group
+            with contextlib.suppress(psutil.Error):
+                child.kill()
         self._process.wait()
         if self._process.stdout is not None and not self._process.stdout.closed:
             self._selector.close()
             self._process.stdout.close()
             self._connection.close()
             self.arena.close()
-            self._folder.cleanup()
+            with contextlib.suppress(OSError, RecursionError):
+                self._folder.cleanup()
 
 
 def _telling(lines: list[str]) -> str:

@@ -77,7 +77,11 @@ def read(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
     keys = {source.name: _key(source, libraries) for source in sources}
     unread = [source for source in sources if keys[source.name] not in cached]
     if unread:
-        fresh = _read_in_worker(unread)
+        # plugins are strangers to each other and to what is built in: each is read in a worker of its own
+        fresh = _read_in_worker([source for source in unread if not source.path])
+        for source in unread:
+            if source.path:
+                fresh.update(_read_in_worker([source]))
         cached.update({keys[name]: data for name, data in fresh.items() if "error" not in data})
         _save_cache(cache_file, cached)
         return {source.name: fresh.get(source.name) or cached[keys[source.name]] for source in sources}
@@ -86,6 +90,8 @@ def read(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
 
 def _read_in_worker(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
     """Read all at once; if that kills the worker, one by one, so that only the culprit is lost."""
+    if not sources:
+        return {}
     try:
         return _ask_to_read(sources)
     except WorkerFailure as failure:
@@ -107,7 +113,29 @@ def _ask_to_read(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
         )
     finally:
         worker.close()
-    return {source.name: data for source, data in zip(sources, reply["modules"], strict=True)}
+    modules = reply.get("modules")
+    if not isinstance(modules, list) or len(modules) != len(sources) or not all(map(_is_readable, modules)):
+        raise WorkerFailure("untrusted", "it did not say what it declares in the way that was asked for")
+    return {source.name: data for source, data in zip(sources, modules, strict=True)}
+
+
+def _is_readable(data: Any) -> bool:
+    """Whether a module was described as `harness.modules` does; the values are judged by the registry."""
+    if not isinstance(data, dict):
+        return False
+    if "error" in data:
+        return True
+    parts = ("implementations", IMPLEMENTATION), ("backends", BACKEND)
+    return all(
+        isinstance(data.get(key), list) and all(isinstance(one, dict) and one.keys() == keys for one in data[key])
+        for key, keys in parts
+    )
+
+
+IMPLEMENTATION = {
+    "operator", "backend", "implementation", "accumulation", "has_gradient", "has_prepare", "line", "summary",
+}  # fmt: skip
+BACKEND = {"name", "library", "missing", "array_type", "dtypes"}
 
 
 def _installed_libraries() -> str:

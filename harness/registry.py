@@ -13,7 +13,9 @@ from types import ModuleType
 from typing import Any
 
 from harness.declare import Accumulation, Declaration, DeclarationError, Operator, Tree
+from harness.judge.trees import FAMILIES
 from harness.nearest import nearest
+from harness.precision import FLOATS
 from harness.reading import Source, builtin_sources, entry_points, plugin_sources, read
 
 ENTRY_POINTS = "harness"
@@ -114,6 +116,11 @@ def _backends(
     found: dict[str, BackendInfo] = {}
     for source in sources:
         for data in declared[source.name].get("backends", ()):
+            if not all(isinstance(data[key], str) for key in ("name", "library", "array_type")):
+                problems.append(
+                    Problem(source.name, f"backend {data['name']!r}: name, library and array_type are texts")
+                )
+                continue
             info = BackendInfo(**{**data, "dtypes": tuple(data["dtypes"])}, module=source.name, path=source.path)
             if info.name in found and found[info.name].module != source.name:
                 first = found[info.name].module
@@ -137,13 +144,37 @@ def _declarations(
             problems.append(Problem(source.file, str(data["error"])))
             continue
         for one in data["implementations"]:
-            new = _declaration(source, one)
+            try:
+                new = _declaration(source, one)
+            except (DeclarationError, TypeError, ValueError, KeyError) as error:
+                problems.append(Problem(f"{source.file}:{one.get('line')}", f"{one.get('implementation')}: {error}"))
+                continue
             trouble = _trouble(new, operators, backends, found)
             if trouble:
                 problems.append(Problem(f"{source.file}:{new.line}", trouble))
             else:
                 found[new.id] = new
     return tuple(found[key] for key in sorted(found))
+
+
+def check_claim(claim: Accumulation) -> None:
+    """Raises DeclarationError for a claim by which nothing can be judged."""
+    for tree in (claim.tree, claim.strided or Tree()):
+        if tree.family not in FAMILIES:
+            known = ", ".join(FAMILIES)
+            raise DeclarationError(f"accumulation tree {tree.family!r}: no such family; there are {known}")
+        least = {"pairwise": 1, "lanes": 1, "chunks": 1, "blocks": 2}.get(tree.family, 0)
+        if type(tree.width) is not int or not least <= tree.width <= 2**30:
+            raise DeclarationError(
+                f"accumulation tree {tree.family} of width {tree.width!r}: it must be at least {least}"
+            )
+        if tree.family == "blocks" and tree.width & (tree.width - 1):
+            raise DeclarationError(f"accumulation tree blocks of width {tree.width}: it must be a power of two")
+    for dtype in (claim.dtype, claim.intermediate):
+        if dtype and dtype not in (*FLOATS, "case"):
+            raise DeclarationError(f"accumulation in {dtype!r}: there are {', '.join(FLOATS)} and case")
+    if type(claim.rescale) is not int or claim.rescale < 0:
+        raise DeclarationError(f"accumulation with rescale={claim.rescale!r}: it counts terms, 0 for none")
 
 
 def _declaration(source: Source, data: Mapping[str, Any]) -> Declaration:
@@ -153,6 +184,7 @@ def _declaration(source: Source, data: Mapping[str, Any]) -> Declaration:
         accumulation = Accumulation(
             **{**accumulation, "tree": Tree(**accumulation["tree"]), "strided": Tree(**strided) if strided else None}
         )
+        check_claim(accumulation)
     return Declaration(
         operator=str(data["operator"]),
         backend=str(data["backend"]),

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from harness.arena import Arena, Slot, placed_bytes, slot_bytes
+from harness.arena import Arena, Region, Slot, placed_bytes, slot_bytes
 from harness.declare import Case
 from harness.judge.truth import Truth
 from harness.plan import Task
 from harness.precision import numpy_dtype
-from harness.process import WorkerProcess
+from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import Registry
-from harness.wire import GUARD, Reply, reply_from
+from harness.wire import GUARD, Reply, WireError, reply_from, text_of
 
 
 class Refused(Exception):
@@ -35,6 +34,8 @@ class Received:
     reply: Reply
     arena: Arena
     slots: tuple[Slot, ...]
+    expected: tuple[tuple[tuple[int, ...], str], ...]
+    """Shape and dtype of the right answer to each call."""
 
     def read(self, number: int) -> np.ndarray | None:
         """A private copy of an answer of one array, or None where it left nothing that can be read."""
@@ -42,13 +43,11 @@ class Received:
         if len(answer.outputs) != 1 or not answer.outputs[0].stored:
             return None
         (output,) = answer.outputs
-        try:
-            kind = numpy_dtype(output.dtype)
-        except TypeError:
+        shape, dtype = self.expected[number]
+        # what the worker claims is only compared: nothing is made from its words
+        if output.shape != shape or output.dtype != dtype or output.offset != slot.start:
             return None
-        if output.offset != slot.start or slot.start + math.prod(output.shape) * kind.itemsize > slot.stop:
-            return None
-        return self.arena.read(output.offset, output.shape, kind)
+        return self.arena.read(slot.start, shape, numpy_dtype(dtype))
 
     def damage(self) -> str:
         """What the worker changed in shared memory that was not its to change, or an empty string."""
@@ -64,6 +63,8 @@ class Stage:
         self.calls = list(calls)
         self.calls_at_once = calls_at_once
         self._answer = {"shape": calls[0].expected.shape, "dtype": calls[0].case.dtype}
+        self._touched: list[tuple[Region, np.ndarray, np.ndarray, np.ndarray]] = []
+        self._largest: dict[int, float] = {}
         self._sizes = [_answer_bytes(call) for call in calls]
         room = max(self._sizes)
         arena = worker.arena
@@ -80,8 +81,17 @@ class Stage:
             for regions, call in zip(self.regions, calls, strict=True)
         ]
 
-    def ask(self, task: Task, registry: Registry, samples: Sequence[Sequence[int]], deadline_s: float) -> Received:
-        """Have the samples run, each a list of indexes of calls, and read what came back.
+    def ask(
+        self,
+        task: Task,
+        registry: Registry,
+        samples: Sequence[Sequence[int]],
+        deadline_s: float,
+        *,
+        poison: bool = True,
+    ) -> Received:
+        """Have the samples run, each a list of indexes of calls, and read what came back; `poison` has freed memory
+        overwritten before, in the worker.
 
         Raises WorkerFailure if the worker is lost, Refused if it did not run the task.
         """
@@ -98,21 +108,43 @@ class Stage:
             "calls": self._messages,
             "samples": [list(sample) for sample in samples],
             "slots": [[slot.start, slot.stop] for slot in slots],
-            "poison_bytes": sorted({size for size in self._sizes if size}),
+            "poison_bytes": sorted({size for size in self._sizes if size and poison}),
         }
         message = self.worker.ask(request, deadline_s)
         if "unsupported" in message:
-            raise Refused("unsupported", str(message["unsupported"]) or "no reason was given")
+            raise Refused("unsupported", text_of(message["unsupported"]) or "no reason was given")
         if "failure" in message:
             kind = "out_of_memory" if message.get("failure_kind") == "out_of_memory" else "error"
-            raise Refused(kind, str(message["failure"])[:2000])
-        reply = reply_from(message, executed + 1, len(samples))
-        return Received(reply, arena, tuple(slots))
+            raise Refused(kind, text_of(message["failure"]))
+        try:
+            reply = reply_from(message, executed + 1, len(samples))
+        except WireError as error:
+            self.worker.close()
+            raise WorkerFailure("untrusted", str(error)) from None
+        order = [index for sample in samples for index in sample]
+        expected = [(self.calls[index].expected.shape, self.calls[index].case.dtype) for index in [*order, order[0]]]
+        return Received(reply, arena, tuple(slots), tuple(expected))
 
-    def refresh(self, call: int, inputs: Sequence[np.ndarray]) -> None:
-        """Write new values where the inputs of a call lie."""
-        for region, array in zip(self.regions[call], inputs, strict=True):
-            self.worker.arena.refresh(region, array)
+    def touch(self, rng: np.random.Generator, count: int) -> None:
+        """Change `count` elements of every input, here and in the worker's memory, so that every answer changes; those
+        that were changed before get their values back."""
+        for region, array, places, values in self._touched:
+            self._write(region, array, places, values)
+        self._touched.clear()
+        for call, regions in zip(self.calls, self.regions, strict=True):
+            for array, region in zip(call.inputs, regions, strict=True):
+                if not array.size:
+                    continue
+                if id(region) not in self._largest:
+                    self._largest[id(region)] = float(np.max(array, initial=0))
+                places = np.unique(rng.integers(0, array.size, count))
+                self._touched.append((region, array, places, array.flat[places]))
+                # above all others: a maximum changes too, and whole numbers stay whole
+                self._write(region, array, places, self._largest[id(region)] + rng.integers(8, 16, places.size))
+
+    def _write(self, region: Region, array: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
+        array.flat[places] = values
+        self.worker.arena.write(region, places, array.flat[places])
 
 
 def _answer_bytes(call: Truth) -> int:

@@ -120,6 +120,15 @@ class Reply:
     state_changes: str
 
 
+STRANGE = dict.fromkeys((*range(32), *range(127, 160), *range(55296, 57344)), "�")
+LONGEST_TEXT = 2000
+
+
+def text_of(value: Any) -> str:
+    """What a worker says, fit for a terminal, a store and a report: short, no control characters, no half ones."""
+    return str(value)[:LONGEST_TEXT].translate(STRANGE)
+
+
 def reply_from(message: Mapping[str, Any], calls: int, samples: int) -> Reply:
     """Check a worker's reply field by field; raises WireError where it is not what was asked for."""
     try:
@@ -127,14 +136,18 @@ def reply_from(message: Mapping[str, Any], calls: int, samples: int) -> Reply:
         wall = tuple(_natural(value) for value in _list(message, "wall_ns", samples))
         cpu = tuple(_natural(value) for value in _list(message, "cpu_ns", samples))
         prepare = message.get("prepare_ns")
-        return Reply(answers, wall, cpu, None if prepare is None else _natural(prepare), str(message["state_changes"]))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        return Reply(
+            answers, wall, cpu, None if prepare is None else _natural(prepare), text_of(message["state_changes"])
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise WireError(f"a malformed reply: {type(error).__name__}: {error}") from None
 
 
 def _answer(message: Mapping[str, Any]) -> Answer:
     if message.get("error"):
-        return Answer((), str(message["error"])[:2000], str(message["error_kind"])[:100])
+        if message["error_kind"] not in ("error", "out_of_memory"):
+            raise WireError(f"an error of kind {text_of(message['error_kind'])!r}")
+        return Answer((), text_of(message["error"]), message["error_kind"])
     outputs = message["outputs"]
     if not isinstance(outputs, list) or len(outputs) > MOST_OUTPUTS:
         raise WireError(f"an answer of more than {MOST_OUTPUTS} arrays")
@@ -147,8 +160,8 @@ def _output(message: Mapping[str, Any]) -> Output:
         raise WireError("an array of more than 64 dimensions")
     return Output(
         tuple(_natural(size) for size in shape),
-        str(message["dtype"])[:100],
-        str(message["kind"])[:200],
+        text_of(message["dtype"])[:100],
+        text_of(message["kind"])[:200],
         bool(message["aliases_input"]),
         _natural(message["offset"]),
         bool(message["stored"]),

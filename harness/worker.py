@@ -29,6 +29,7 @@ from harness.precision import numpy_dtype
 # read once, before any plugin is imported: a plugin that replaces them in `time` does not reach these names
 _wall_ns = time.perf_counter_ns
 _cpu_ns = time.process_time_ns
+_may_share_memory = np.may_share_memory
 
 POISON = 0xA5
 SMALL = 1024
@@ -47,6 +48,7 @@ class Worker:
         self._backends: dict[str, Backend] = {}
         self._prepared: dict[tuple[str, ...], tuple[Callable[..., Any], int | None]] = {}
         self._served = 0
+        self._state = _process_state()
 
     def serve(self, request: dict[str, Any]) -> dict[str, Any]:
         match request["do"]:
@@ -70,13 +72,12 @@ class Worker:
         if case.dtype not in backend.dtypes:
             refused = f"{backend.name} has no {case.dtype}"
         if refused:
-            return {"unsupported": str(refused)}
+            return {"unsupported": str(refused)[: wire.LONGEST_TEXT]}
         function, prepare_ns = self._prepare(declared, case, target)
         try:
             calls = [self._call(function, call, backend) for call in request["calls"]]
         except Unsupported as refusal:
             return {"unsupported": str(refusal)}
-        before = _process_state()
         answers, wall, cpu = self._time(request, calls, backend)
         self._tidy()
         return {
@@ -84,7 +85,7 @@ class Worker:
             "wall_ns": wall,
             "cpu_ns": cpu,
             "prepare_ns": prepare_ns,
-            "state_changes": _changes(before, _process_state()),
+            "state_changes": _changes(self._state, _process_state()),
         }
 
     def _time(
@@ -128,7 +129,7 @@ class Worker:
                         "shape": list(host.shape),
                         "dtype": host.dtype.name,
                         "kind": _kind(one),
-                        "aliases_input": any(np.may_share_memory(host, array) for array in inputs),
+                        "aliases_input": any(_may_share_memory(host, array) for array in inputs),
                         "offset": offset,
                         "stored": fits,
                     }
@@ -190,7 +191,16 @@ class _Raised:
         self.kind = "out_of_memory" if _is_out_of_memory(error) else "error"
         last = traceback.extract_tb(error.__traceback__)[-1:]
         place = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
-        self.text = f"{type(error).__name__}: {error}{place}" if str(error) else f"{type(error).__name__}{place}"
+        said = _said(error)[: wire.LONGEST_TEXT]
+        self.text = f"{type(error).__name__}: {said}{place}" if said else f"{type(error).__name__}{place}"
+
+
+def _said(error: BaseException) -> str:
+    """The message of an exception, whose own code may fail."""
+    try:
+        return str(error)
+    except Exception:
+        return "its message cannot be shown"
 
 
 def _clocked(chosen: list[Call], wait: Callable[[], None]) -> tuple[list[Any], int, int]:
@@ -219,11 +229,15 @@ def _poison(sizes: list[int], count: int) -> None:
 
 def _kind(thing: Any) -> str:
     """The exact class of an answer: a subclass may compute its elements when they are read, after the clock."""
-    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+    kind = type(thing)
+    known = getattr(sys.modules.get(kind.__module__), kind.__qualname__, None)
+    return (
+        f"{kind.__module__}.{kind.__qualname__}" if known is kind else f"{kind.__module__}.{kind.__qualname__} (local)"
+    )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
+    text = _said(error).lower()
     return isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text
 
 
@@ -237,7 +251,7 @@ def _process_state() -> tuple[tuple[str, Any], ...]:
     smallest = np.float64(2.0**-1022)
     return (
         ("flush-to-zero mode", bool(smallest * np.float64(0.5) == 0.0)),
-        ("rounding mode", float(np.float64(1.0) + np.float64(2.0**-53))),
+        ("rounding mode", tuple(float(np.float64(1.0) + np.float64(part * 2.0**-53)) for part in (0.5, 1.5))),
         ("NumPy error state", str(np.geterr())),
         ("current directory", os.getcwd()),
     )
@@ -267,11 +281,11 @@ def _die_with_parent() -> None:
 
 def main(arguments: list[str]) -> None:
     connection = socket.socket(fileno=int(arguments[0]))
-    worker = Worker(int(arguments[1]))
     _die_with_parent()
     faulthandler.enable()
     _limit_memory(int(arguments[2]))
     np.seterr(all="ignore")
+    worker = Worker(int(arguments[1]))
     gc.disable()
     while (request := wire.receive(connection)) is not None:
         try:
@@ -279,7 +293,7 @@ def main(arguments: list[str]) -> None:
         except Exception as error:
             kind = "out_of_memory" if _is_out_of_memory(error) else "error"
             reply = {"failure": _Raised(error).text, "failure_kind": kind}
-        wire.send(connection, reply)
+        wire.send(connection, {**reply, "number": request["number"]})
 
 
 if __name__ == "__main__":

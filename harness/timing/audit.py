@@ -8,6 +8,7 @@ import numpy as np
 
 IMPOSSIBLE = 4.0
 """Times the copy ceiling at which a rate cannot be true: reading alone beats a copy by up to about two."""
+REQUEST_GRACE_NS = 400_000.0
 GRACE_NS = 10_000.0
 """Nanoseconds per call that stay unexplained without suspicion; the audit cannot see a lie smaller than this."""
 
@@ -35,12 +36,14 @@ class Audit:
     allowed_ns: list[float] = field(default_factory=list)
     unexplained_ns: list[float] = field(default_factory=list)
     claimed_ns: list[float] = field(default_factory=list)
+    calls: int = 1
 
     def add(self, elapsed_ns: int, claimed_ns: int, calls: int) -> None:
         """One request of `calls` calls: the supervisor's elapsed time, and the sum of the worker's readings."""
         self.unexplained_ns.append((elapsed_ns - claimed_ns) / calls)
         self.allowed_ns.append(self.overhead.per_call_ns(calls))
         self.claimed_ns.append(claimed_ns / calls)
+        self.calls = calls
 
     def contradiction(self) -> str:
         """Why the claimed times cannot be believed, or an empty string.
@@ -53,7 +56,7 @@ class Audit:
         allowed = float(np.median(self.allowed_ns))
         hidden = float(np.quantile(self.unexplained_ns, QUANTILE)) - allowed
         claimed = float(np.median(self.claimed_ns))
-        if not hidden <= GRACE_NS + 0.5 * allowed + claimed:
+        if not hidden <= GRACE_NS + REQUEST_GRACE_NS / self.calls + 0.5 * allowed + 0.25 * claimed:
             return (
                 f"it claims {claimed / 1e3:.1f} us per call, but by the supervisor's clock {hidden / 1e3:.1f} us per "
                 "call more went by: work is hidden from the worker's clock"

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from harness.declare import Case, Operator
 from harness.judge.truth import draw_inputs, generator
 from harness.plan import Task
@@ -53,8 +55,16 @@ class Group:
     @cached_property
     def answer_shape(self) -> tuple[int, ...]:
         """The shape of the answer, as the oracle has it."""
-        inputs = draw_inputs(self.operator, self.case, generator(0, self.case.id, 0))
-        return self.operator.oracle(*inputs, **dict(self.case.parameters)).shape
+        return np.shape(self.operator.oracle(*self._some_inputs, **dict(self.case.parameters)))
+
+    @cached_property
+    def input_bytes(self) -> int:
+        """What the inputs of one call take."""
+        return sum(array.nbytes for array in self._some_inputs)
+
+    @property
+    def _some_inputs(self) -> tuple[np.ndarray, ...]:
+        return draw_inputs(self.operator, self.case, generator(0, self.case.id, 0))
 
     @property
     def running(self) -> list[Timing]:

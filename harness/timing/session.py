@@ -23,14 +23,23 @@ from harness.stage import Received, Refused, Stage
 from harness.supervisor import Trust, trust_of
 from harness.timing.audit import Audit, Overhead
 from harness.timing.groups import Group, Settings, Timing
-from harness.timing.turn import FEWEST_BLOCKS, READINGS, ROTATION, Turn
+from harness.timing.turn import FEWEST_BLOCKS, READINGS, Turn
 
 SHORTEST_READING_NS = 50_000
 """Short calls are repeated inside a reading until it lasts this long, so that the clocks cost under 1 %."""
-MOST_CALLS = 64
+MOST_CALLS = 16
 MOST_BYTES = 1 << 20
 """Answers of one reading that may be alive at a time, in bytes."""
+MOST_INPUT_BYTES = 1 << 22
+"""Inputs of one reading may take so many bytes, if they are more than one call's."""
 MOST_BLOCKS = 400
+TOUCHED = 16
+"""Elements of every input that change before a burst: no answer of an earlier call is right."""
+POISONED = 0.25
+"""Share of bursts before which freed memory is overwritten. That costs as much as a kernel, in time that the audit
+cannot tell from hidden work; so the audit looks at the other bursts."""
+JUDGED_LAST = 3
+"""Answers of the last burst that are judged: over three processes at least nine."""
 MORE_EVIDENCE = 40
 """Bursts that a suspicion is followed by before it becomes a verdict."""
 SETTLE_S = 0.001
@@ -85,7 +94,7 @@ class Session:
     def measure_overheads(self, groups: Sequence[Group]) -> None:
         """What a call that does nothing costs outside its own reading, before plugins enter the workers."""
         for group in groups:
-            calls = [_without_truth(group, ())]
+            calls = [_without_truth(group, ())] * _input_sets(group)
             for trust in sorted({trust_of(timing.task) for timing in group.running}):
                 nothing = Task(Declaration(group.operator.name, trust[0], "nothing"), group.case)
                 try:
@@ -105,11 +114,11 @@ class Session:
         for calls in (few, many):
             samples = [[0] * (calls // few)] * few
             seen = []
-            for _ in range(3):
+            for _ in range(5):
                 start = time.perf_counter_ns()
-                received = stage.ask(task, self._registry, samples, self._settings.deadline_s)
+                received = stage.ask(task, self._registry, samples, self._settings.deadline_s, poison=False)
                 seen.append(time.perf_counter_ns() - start - sum(received.reply.wall_ns))
-            costs.append(float(np.median(seen)))
+            costs.append(float(np.min(seen)))
         per_call = max(0.0, (costs[1] - costs[0]) / (many - few)) if many > few else costs[0] / few
         return Overhead(max(0.0, costs[0] - few * per_call), per_call)
 
@@ -140,7 +149,7 @@ class Session:
         overhead = self._overheads.get((trust_of(timing.task), group.operator.name, group.case.id), Overhead(0.0, 0.0))
         array_type = self._registry.backends[declared.backend].array_type
         turn = Turn(timing, group, self._process, Audit(overhead), array_type)
-        stage, received = self._ask(turn, calls, [[0], [1], [2], [0]])
+        stage, received = self._ask(turn, calls, [[0], [1], [2], [3]])
         if received is None:
             return None
         if timing.prepare_ns is None:
@@ -151,12 +160,11 @@ class Session:
 
     def _burst(self, turn: Turn, calls: list[Truth], block: int, position: int, rng: np.random.Generator) -> None:
         """One burst: change an input set, run, take the times, and judge an answer now and then."""
-        count = turn.calls_per_reading
-        samples = rng.integers(0, ROTATION, (READINGS + 1, count)).tolist()
+        samples = _each_once(len(calls), turn.calls_per_reading, rng)
         stage, received = self._ask(turn, calls, samples, rng)
         if received is None:
             return
-        judged = turn.judge(stage, received, samples, rng) if turn.may_judge(rng) else None
+        judged = {turn.judge(stage, received, samples, rng)} if turn.may_judge(rng) else set()
         turn.add_burst(received, block, position, judged)
 
     def _close_turn(self, turn: Turn, calls: list[Truth], block: int, rng: np.random.Generator) -> None:
@@ -166,12 +174,13 @@ class Session:
         """
         contradiction = ""
         for extra in range(1 + MORE_EVIDENCE):
-            samples = rng.integers(0, ROTATION, (READINGS + 1, turn.calls_per_reading)).tolist()
+            samples = _each_once(len(calls), turn.calls_per_reading, rng)
             stage, received = self._ask(turn, calls, samples, rng)
             if received is None:
                 return
             if extra == 0:
-                turn.add_burst(received, block, 0, turn.judge(stage, received, samples, rng))
+                judged = {turn.judge(stage, received, samples, rng) for _ in range(JUDGED_LAST)}
+                turn.add_burst(received, block, 0, judged)
             contradiction = turn.audit.contradiction()
             if not contradiction:
                 return
@@ -189,23 +198,25 @@ class Session:
             self._stages[trust] = self._stage(trust, own)
         stage = self._stages[trust]
         if rng is not None:
-            turn.touch(stage, rng)
             time.sleep(SETTLE_S)
+            # after the pause: a thread of the plugin's has no time to work ahead on the new values
+            stage.touch(rng, TOUCHED)
+        poison = rng is None or rng.random() < POISONED
         start = time.perf_counter_ns()
         try:
-            received = stage.ask(task, self._registry, samples, self._settings.deadline_s)
+            received = stage.ask(task, self._registry, samples, self._settings.deadline_s, poison=poison)
         except (WorkerFailure, Refused) as failure:
             turn.timing.failure = failure.status, failure.reason
             self._drop(trust, failure)
             return stage, None
-        if rng is not None:
+        if rng is not None and not poison:
             elapsed = time.perf_counter_ns() - start
             turn.audit_request(elapsed, sum(received.reply.wall_ns), sum(len(sample) for sample in samples))
         return stage, received
 
     def _stage(self, trust: Trust, calls: list[Truth]) -> Stage:
         """The calls set out in a worker, with room for as many answers as one burst may give."""
-        at_once = int(min(MOST_CALLS, max(1, MOST_BYTES // max(1, calls[0].expected.nbytes))))
+        at_once = max(1, min(len(calls) // (READINGS + 1), MOST_BYTES // max(1, calls[0].expected.nbytes)))
         return Stage(self._worker(trust), calls, slots=(READINGS + 1) * at_once, calls_at_once=at_once)
 
     def _worker(self, trust: Trust) -> WorkerProcess:
@@ -229,7 +240,8 @@ class Session:
 def _draw_calls(group: Group, seed: int, process: int) -> list[Truth]:
     """Fresh input sets of a process. Their truth is worked out only for the answers that are judged."""
     identity = f"{group.operator.name}/{group.case.id}/timed"
-    numbers = range(process * ROTATION, (process + 1) * ROTATION)
+    sets = _input_sets(group)
+    numbers = range(process * sets, (process + 1) * sets)
     drawn = [draw_inputs(group.operator, group.case, generator(seed, identity, number)) for number in numbers]
     return [_without_truth(group, inputs) for inputs in drawn]
 
@@ -237,3 +249,19 @@ def _draw_calls(group: Group, seed: int, process: int) -> list[Truth]:
 def _without_truth(group: Group, inputs: tuple[np.ndarray, ...]) -> Truth:
     nothing = np.broadcast_to(np.float64(0.0), group.answer_shape)
     return Truth(group.case, inputs, nothing, nothing)
+
+
+def _each_once(sets: int, count: int, rng: np.random.Generator) -> list[list[int]]:
+    """The input sets of a burst's readings, `count` a reading and each set at most once: nothing can be remembered."""
+    chosen = rng.permutation(sets)[: (READINGS + 1) * count]
+    return [[int(index) for index in reading] for reading in chosen.reshape(READINGS + 1, count)]
+
+
+def _input_sets(group: Group) -> int:
+    """How many input sets a burst rotates over."""
+    return (READINGS + 1) * max(1, min(MOST_CALLS, MOST_INPUT_BYTES // max(1, group.input_bytes)))
+
+
+def rotating_bytes(group: Group, bytes_per_call: int) -> int:
+    """The working set of a case while it is timed: what one call touches, times the input sets."""
+    return bytes_per_call * _input_sets(group)

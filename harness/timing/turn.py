@@ -8,23 +8,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.judge.truth import truth
-from harness.judge.verdict import judge_answer
+from harness.judge.verdict import judge_answer, same_bits
 from harness.record import Sample
 from harness.stage import Received, Stage
 from harness.timing.audit import Audit
 from harness.timing.groups import Group, Timing
 from harness.timing.statistics import per_call_ns
 
-ROTATION = 3
-"""Input sets that the calls of a burst rotate over."""
 READINGS = 3
 """Timed readings per burst; one more before them is not counted, since the other side has just used the caches."""
 FEWEST_BLOCKS = 6
 JUDGING_CHANCE = 0.3
 JUDGING_SHARE = 0.15
 """Bursts are judged with this chance while judging took no more than this share of their time; the last one always."""
-TOUCHED = 16
-"""Elements of an input set that change between bursts: no answer of an earlier call is right."""
 
 
 class Turn:
@@ -40,15 +36,6 @@ class Turn:
         self._elapsed_ns = 0
         self._judging_ns = 0
         self._by_block: dict[int, list[float]] = {}
-
-    def touch(self, stage: Stage, rng: np.random.Generator) -> None:
-        """Change a few elements of one input set, here and in the worker's memory."""
-        index = int(rng.integers(0, ROTATION))
-        for array in stage.calls[index].inputs:
-            if array.size:
-                flat = array.reshape(-1)
-                flat[rng.integers(0, array.size, TOUCHED)] = flat[rng.integers(0, array.size, TOUCHED)]
-        stage.refresh(index, stage.calls[index].inputs)
 
     def audit_request(self, elapsed_ns: int, claimed_ns: int, calls: int) -> None:
         """One request by the supervisor's clock, beside what the worker claims."""
@@ -76,16 +63,18 @@ class Turn:
             timing.failure = judged.status, f"an answer of a timed call is wrong: {judged.comparison.reason}"
         elif damage := received.damage():
             timing.failure = "failed", f"during timed calls it {damage}"
+        elif same_bits(received.read(0), received.read(len(flat))) is False:
+            timing.failure = "failed", "the output of a timed call was written again by a later call"
         timing.checked += 1
         self._judging_ns += time.perf_counter_ns() - start
         return reading
 
-    def add_burst(self, received: Received, block: int, position: int, judged: int | None) -> None:
-        """Keep the readings of a burst, except the first; `judged` is the one whose answer was looked at."""
+    def add_burst(self, received: Received, block: int, position: int, judged: set[int]) -> None:
+        """Keep the readings of a burst, except the first; `judged` are those of which an answer was looked at."""
         for reading in range(1, READINGS + 1):
             self._add(received, reading, block, position * READINGS + reading - 1, judged)
 
-    def _add(self, received: Received, reading: int, block: int, position: int, judged: int | None) -> None:
+    def _add(self, received: Received, reading: int, block: int, position: int, judged: set[int]) -> None:
         """Keep one reading; the time of a block is the median over its readings."""
         count = self.calls_per_reading
         wall, cpu = received.reply.wall_ns[reading], received.reply.cpu_ns[reading]
@@ -101,7 +90,7 @@ class Turn:
             calls=count,
             wall_ns=wall,
             cpu_ns=cpu,
-            checked=judged == reading,
+            checked=reading in judged,
         )
         self.timing.samples.append(sample)
         times = self._by_block.setdefault(block, [])
