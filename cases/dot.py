@@ -134,7 +134,6 @@ dot = Operator(
             shape=_pairs(1025),
             values=["normal", "uniform", "lognormal", "bits", "wide", "cancelling", "one_huge"],
         ),
-        *grid(dtype="float32", shape=_pairs(65537), values="uniform"),
         *grid(dtype=FLOATS, shape=_pairs(300), values=["infinities", "nan", "stagnation"]),
         *grid(dtype=["float64", "float32"], shape=_pairs(300), values="subnormal"),
         *grid(dtype=FLOATS, shape=_pairs(257), layout=["strided", "reversed", "offset"]),

@@ -9,6 +9,7 @@ cancelling     pairs that cancel up to a small rest   one_huge     one large ele
 stagnation     1 and then unit roundoffs: each is lost if added to 1 alone
                        subnormal    below the smallest normal number
 equal          one value everywhere                   masked       2**k equal entries, the rest -inf
+masked_out     as masked, and every second row -inf alone
 grid           multiples of 1/8: shifts are exact     overflow     entries near +-90 and beyond: exp overflows
 infinities     some +-inf                             nan          one NaN, at an edge of a block
 """

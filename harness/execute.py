@@ -153,13 +153,13 @@ class Execution:
     def time(self, timed: Sequence[Task]) -> None:
         """Benchmark tasks: those whose conformance holds are checked on their own case, then timed side by side."""
         done = self._store.done(self._context.run_id, "bench")
-        failures = self._conformance_failures()
+        conformance = self._conformance()
         right: dict[str, Verdict] = {}
         for number, task in enumerate(timed):
             if _key(task) in done:
                 continue
             self._progress(f"checking {task.id}", number, len(timed))
-            verdict = self._may_be_timed(task, failures)
+            verdict = self._may_be_timed(task, conformance)
             if verdict.status == "passed":
                 right[task.id] = verdict
             else:
@@ -207,16 +207,21 @@ class Execution:
             ceiling=self._ceilings.as_data(),
         )
 
-    def _conformance_failures(self) -> Mapping[tuple[str, str], list[Record]]:
-        """The wrong records of this run by implementation and dtype."""
-        failures: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    def _conformance(self) -> Mapping[tuple[str, str], list[Record]]:
+        """The conformance records of this run by implementation and dtype."""
+        found: dict[tuple[str, str], list[Record]] = defaultdict(list)
         for record in self._store.records(self._context.run_id, "check"):
-            if record.status in WRONG and record.dtype:
-                failures[(f"{record.operator}/{record.backend}/{record.implementation}", record.dtype)].append(record)
-        return failures
+            if record.dtype:
+                found[(f"{record.operator}/{record.backend}/{record.implementation}", record.dtype)].append(record)
+        return found
 
-    def _may_be_timed(self, task: Task, failures: Mapping[tuple[str, str], list[Record]]) -> Verdict:
-        wrong = failures.get((task.declaration.id, task.case.dtype))
+    def _may_be_timed(self, task: Task, conformance: Mapping[tuple[str, str], list[Record]]) -> Verdict:
+        """Only what was right on all conformance cases that it ran, and ran at least one of them, and is right here."""
+        records = conformance.get((task.declaration.id, task.case.dtype), [])
+        wrong = [record for record in records if record.status in WRONG]
+        if not self._registry.missing(task.declaration) and not any(one.status == "passed" for one in records + wrong):
+            reason = f"not timed: no conformance case in {task.case.dtype} shows that it is right"
+            return Verdict("unsupported" if not wrong else "failed", reason)
         if wrong:
             first = wrong[0]
             return Verdict(

@@ -230,10 +230,10 @@ def _poison(sizes: list[int], count: int) -> None:
 def _kind(thing: Any) -> str:
     """The exact class of an answer: a subclass may compute its elements when they are read, after the clock."""
     kind = type(thing)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    # a class may call itself numpy.ndarray: it is only if that is what the module has under the name
     known = getattr(sys.modules.get(kind.__module__), kind.__qualname__, None)
-    return (
-        f"{kind.__module__}.{kind.__qualname__}" if known is kind else f"{kind.__module__}.{kind.__qualname__} (local)"
-    )
+    return name if known is kind else f"{name} (local)"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ def builtin(x, *, dim=None):
     return torch.sum(x) if dim is None else torch.sum(x, dim)
 
 
-@implementation("sum", backend="torch", accumulation=Accumulation(Tree("pairwise", 0)))
+@implementation("sum", backend="torch", accumulation=Accumulation(Tree("pairwise", 1)))
 def composed(x, *, dim=None):
     y = working(x)
     y = y.reshape(-1) if dim is None or x.dim() == 0 else y.movedim(dim, -1)
