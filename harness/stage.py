@@ -98,6 +98,7 @@ class Stage:
         executed = sum(len(sample) for sample in samples)
         slots = [*self._slots[:executed], self._slots[-1]]  # the last one is for the answer that is held to the end
         arena = self.worker.arena
+        used = sorted({index for sample in samples for index in sample})
         request = {
             "do": "run",
             "arena_bytes": arena.bytes,
@@ -105,8 +106,8 @@ class Stage:
             "target": _target_message(task),
             "case": _case_message(task.case),
             "answer": self._answer,
-            "calls": self._messages,
-            "samples": [list(sample) for sample in samples],
+            "calls": [self._messages[index] for index in used],
+            "samples": [[used.index(index) for index in sample] for sample in samples],
             "slots": [[slot.start, slot.stop] for slot in slots],
             "poison_bytes": sorted({size for size in self._sizes if size and poison}),
         }

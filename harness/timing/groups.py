@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from harness.declare import Case, Operator
-from harness.judge.truth import draw_inputs, generator
+from harness.judge.truth import Truth, draw_inputs, generator
 from harness.plan import Task
 from harness.record import Sample
 from harness.timing.statistics import Interval, median_interval
@@ -53,18 +53,21 @@ class Group:
     timings: dict[str, Timing]
 
     @cached_property
-    def answer_shape(self) -> tuple[int, ...]:
-        """The shape of the answer, as the oracle has it."""
-        return np.shape(self.operator.oracle(*self._some_inputs, **dict(self.case.parameters)))
-
-    @cached_property
-    def input_bytes(self) -> int:
-        """What the inputs of one call take."""
-        return sum(array.nbytes for array in self._some_inputs)
+    def blank(self) -> Truth:
+        """A call whose inputs have the right shapes and dtypes and hold zeros, and whose truth is not known."""
+        inputs = draw_inputs(self.operator, self.case, generator(0, self.case.id, 0))
+        shape = np.shape(self.operator.oracle(*inputs, **dict(self.case.parameters)))
+        return self.call(tuple(np.zeros_like(array) for array in inputs), shape)
 
     @property
-    def _some_inputs(self) -> tuple[np.ndarray, ...]:
-        return draw_inputs(self.operator, self.case, generator(0, self.case.id, 0))
+    def input_bytes(self) -> int:
+        """What the inputs of one call take."""
+        return sum(array.nbytes for array in self.blank.inputs)
+
+    def call(self, inputs: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> Truth:
+        """A call whose truth is not worked out: only an answer's shape is known."""
+        unknown = np.broadcast_to(np.float64(0.0), shape)
+        return Truth(self.case, inputs, unknown, unknown)
 
     @property
     def running(self) -> list[Timing]:

@@ -94,7 +94,7 @@ class Session:
     def measure_overheads(self, groups: Sequence[Group]) -> None:
         """What a call that does nothing costs outside its own reading, before plugins enter the workers."""
         for group in groups:
-            calls = [_without_truth(group, ())] * _input_sets(group)
+            calls = [group.blank] * _input_sets(group)
             for trust in sorted({trust_of(timing.task) for timing in group.running}):
                 nothing = Task(Declaration(group.operator.name, trust[0], "nothing"), group.case)
                 try:
@@ -112,7 +112,7 @@ class Session:
         few, many = READINGS + 1, (READINGS + 1) * stage.calls_at_once
         costs = []
         for calls in (few, many):
-            samples = [[0] * (calls // few)] * few
+            samples = [list(range(part, calls, few)) for part in range(few)]
             seen = []
             for _ in range(5):
                 start = time.perf_counter_ns()
@@ -243,12 +243,7 @@ def _draw_calls(group: Group, seed: int, process: int) -> list[Truth]:
     sets = _input_sets(group)
     numbers = range(process * sets, (process + 1) * sets)
     drawn = [draw_inputs(group.operator, group.case, generator(seed, identity, number)) for number in numbers]
-    return [_without_truth(group, inputs) for inputs in drawn]
-
-
-def _without_truth(group: Group, inputs: tuple[np.ndarray, ...]) -> Truth:
-    nothing = np.broadcast_to(np.float64(0.0), group.answer_shape)
-    return Truth(group.case, inputs, nothing, nothing)
+    return [group.call(inputs, group.blank.expected.shape) for inputs in drawn]
 
 
 def _each_once(sets: int, count: int, rng: np.random.Generator) -> list[list[int]]:
