@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -10,13 +12,12 @@ from typing import Any
 
 import harness.machine as machine
 from harness.declare import Case, Declaration
-from harness.judge.truth import Truth, draw_inputs, generator
-from harness.plan import Task, plan
+from harness.plan import plan
 from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import BackendInfo, Registry
-from harness.stage import Refused, Stage
 from harness.supervisor import Supervisor, fresh_seed
 from harness.timing.ceiling import Ceilings
+from harness.worker import clocked
 
 WORKING_SETS = (1 << 16, 1 << 20, 1 << 24, 1 << 28)
 MANY_TASKS = 100_000
@@ -30,7 +31,7 @@ Finding = dict[str, Any]
 def diagnose(registry: Registry, *, overhead: bool, progress: Callable[[str], None]) -> list[Finding]:
     """Everything that is worth knowing before numbers from this machine are believed."""
     described = machine.describe()
-    findings = [*_backends(registry, progress), *_machine(described), *_problems(registry)]
+    findings = [*_backends(registry, progress), *_machine(described), *_load(), *_problems(registry)]
     progress("measuring copy rates")
     ceilings = Ceilings()
     for size in WORKING_SETS:
@@ -83,6 +84,14 @@ def _machine(described: dict[str, Any]) -> list[Finding]:
     return findings
 
 
+def _load() -> list[Finding]:
+    """Whether other work shares the cores now."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    busy = "other work shares the cores: stop it, or expect wide intervals and raise --budget"
+    advice = busy if load > cores / 2 else ""
+    return [_finding("machine", "load of the last minute", f"{load:.2f} on {cores} cores", advice)]
+
+
 def _problems(registry: Registry) -> list[Finding]:
     return [_finding("declaration", one.where, "cannot be used", one.message) for one in registry.problems]
 
@@ -93,7 +102,7 @@ def _problems(registry: Registry) -> list[Finding]:
 def measure_overhead(registry: Registry, progress: Callable[[str], None]) -> list[Finding]:
     """The costs that the project promises to keep: per check, per timed call, and for a large plan."""
     progress("measuring the harness's own cost")
-    return [_per_check(registry), _per_timed_call(registry), *_large_plan(registry)]
+    return [_per_check(registry), _per_timed_call(), *_large_plan(registry)]
 
 
 def _per_check(registry: Registry) -> Finding:
@@ -119,29 +128,19 @@ def size_of(shape: tuple[int, ...]) -> int:
     return product
 
 
-def _per_timed_call(registry: Registry) -> Finding:
-    """What a reading holds beside the calls: readings of a call that does next to nothing, alone and 64 in a row."""
-    operator = registry.operators["max"]
-    case = Case("float32", ((1,),), (("dim", 0),))
-    inputs = draw_inputs(operator, case, generator(0, "overhead", 0))
-    expected = operator.oracle(*inputs, dim=0)
-    task = Task(Declaration("max", "numpy", "nothing"), case)
-    worker = WorkerProcess()
-    try:
-        stage = Stage(worker, [Truth(case, inputs, expected, expected)], slots=64, calls_at_once=64)
-        readings: dict[int, list[int]] = {1: [], 64: []}
-        for _ in range(200):
-            for count, seen in readings.items():
-                seen.extend(stage.ask(task, registry, [[0] * count], 60.0).reply.wall_ns)
-    except (WorkerFailure, Refused) as failure:
-        return _finding("overhead", "one timed call", failure.status, failure.reason)
-    finally:
-        worker.close()
-    one, many = statistics.median(readings[1]), statistics.median(readings[64])
-    value = (
-        f"{one:.0f} ns for a reading of one call that only makes an array, {many / 64:.0f} ns per call in a row of 64"
-    )
-    return _finding("overhead", "one timed call, clock reads included", value)
+def _per_timed_call() -> Finding:
+    """What a reading holds beside the clock reads and the calls, with calls of a function that does nothing."""
+
+    def nothing(*_: Any) -> None:
+        return None
+
+    def cost(count: int) -> float:
+        calls: list[Any] = [(nothing, [None], {})] * count
+        return statistics.median(clocked(calls, lambda: None)[1] for _ in range(CALLS // count)) / count
+
+    bare = statistics.median(-(time.perf_counter_ns() - time.perf_counter_ns()) for _ in range(CALLS))
+    value = f"{cost(1) - bare:.0f} ns alone, {cost(16):.0f} ns each in a row of 16 (two clock reads: {bare:.0f} ns)"
+    return _finding("overhead", "timing adds to one call, beyond the clock reads", value)
 
 
 def _large_plan(registry: Registry) -> list[Finding]:
@@ -177,4 +176,4 @@ def print_findings(findings: list[Finding]) -> None:
         topic = one["topic"] if one["topic"] != last else ""
         last = one["topic"]
         table.add_row(*(Text(str(cell)) for cell in (topic, one["name"], one["value"], one["advice"])))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)

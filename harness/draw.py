@@ -33,7 +33,9 @@ def draw(values: str, shape: tuple[int, ...], dtype: str, rng: np.random.Generat
     except KeyError:
         raise DeclarationError(f"values {values!r} is no family; there are {', '.join(FAMILIES)}") from None
     with np.errstate(all="ignore"):
-        return family(shape, dtype, rng, terms or int(np.prod(shape))).astype(numpy_dtype(dtype))
+        # a 0-d array is drawn as a row of one, so that families can rely on a last axis
+        drawn = family(shape or (1,), dtype, rng, terms or int(np.prod(shape)))
+        return drawn.reshape(shape).astype(numpy_dtype(dtype))
 
 
 def _normal(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, terms: int) -> np.ndarray:
@@ -113,8 +115,7 @@ def _masked(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, terms:
     out = np.full(shape, -np.inf)
     if out.size == 0:
         return out
-    rows = out.reshape(-1, shape[-1]) if shape else out.reshape(1, 1)
-    for row in rows:
+    for row in out.reshape(-1, shape[-1]):
         keep = 2 ** int(rng.integers(0, int(np.log2(row.size)) + 1))
         row[rng.permutation(row.size)[:keep]] = float(rng.integers(-300, 300))
     return out
@@ -123,7 +124,8 @@ def _masked(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, terms:
 def _masked_out(shape: tuple[int, ...], dtype: str, rng: np.random.Generator, terms: int) -> np.ndarray:
     """As masked, and every second row has no entry left at all."""
     out = _masked(shape, dtype, rng, terms)
-    out.reshape(-1, shape[-1])[::2] = -np.inf
+    if out.size:
+        out.reshape(-1, shape[-1])[::2] = -np.inf
     return out
 
 
@@ -156,7 +158,7 @@ def _at_edges(out: np.ndarray, rng: np.random.Generator, make: Callable[[int], n
     """Overwrite one element of each second row of the last axis, at a place where blocks begin or end."""
     if out.size == 0:
         return
-    rows = out.reshape(-1, out.shape[-1] if out.ndim else 1)
+    rows = out.reshape(-1, out.shape[-1])
     places = [edge for edge in EDGES if edge < rows.shape[1]]
     chosen = rng.choice(places, rows.shape[0])
     touched = rng.permutation(rows.shape[0])[: max(1, rows.shape[0] // 2)]

@@ -100,7 +100,7 @@ class Worker:
         for position, sample in enumerate(request["samples"]):
             chosen = [calls[index] for index in sample]
             _poison(request["poison_bytes"], len(chosen))
-            results, wall, cpu = _clocked(chosen, backend.wait)
+            results, wall, cpu = clocked(chosen, backend.wait)
             walls.append(wall)
             cpus.append(cpu)
             for (_, arrays, _), result in zip(chosen, results, strict=True):
@@ -203,7 +203,7 @@ def _said(error: BaseException) -> str:
         return "its message cannot be shown"
 
 
-def _clocked(chosen: list[Call], wait: Callable[[], None]) -> tuple[list[Any], int, int]:
+def clocked(chosen: list[Call], wait: Callable[[], None]) -> tuple[list[Any], int, int]:
     """Call in a row, between two readings of each clock; (answers, wall ns, CPU ns of all threads)."""
     results: list[Any] = []
     keep = results.append
