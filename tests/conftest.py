@@ -17,6 +17,11 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 needs_torch = pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is an extra: pip install 'kernel-harness[torch]'")
 
 
+def pytest_configure() -> None:
+    if os.environ.get("REQUIRE_TORCH") and not HAS_TORCH:
+        raise pytest.UsageError("REQUIRE_TORCH is set and PyTorch is missing: pip install 'kernel-harness[torch]'")
+
+
 def pytest_report_header() -> str:
     return f"PyTorch: {'installed' if HAS_TORCH else 'missing, its tests are skipped'}"
 
