@@ -7,17 +7,16 @@ free. The maximum of nothing is an error. Shapes: (..., n, ...) -> (..., ...); d
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from harness import Case, Operator, Probe, Property, grid
+from harness import Case, Operator, grid
 from harness.judge.arithmetic import Arithmetic
 from harness.precision import FLOATS, widen
 
 from .reductions import (
     LARGE,
     PERMUTED,
+    SCALED,
     SIZES,
     TRANSPOSED,
     check_dim,
@@ -39,17 +38,6 @@ def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arit
     return np.zeros(expected.shape, dtype=expected.dtype)
 
 
-def doubled(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
-    """max(4x) = 4 max(x), bit for bit."""
-    if case.layout != "contiguous" or case.values not in ("normal", "uniform"):
-        return None
-
-    def relate(answer: np.ndarray, other: np.ndarray, *bounds: np.ndarray) -> tuple[Any, ...]:
-        return other, 4 * answer, np.zeros_like(answer)
-
-    return Probe((inputs[0] * inputs[0].dtype.type(4),), relate)
-
-
 max = Operator(
     name="max",
     inputs=one_input,
@@ -57,7 +45,7 @@ max = Operator(
     bound=bound,
     cost=reduction_cost,
     specification="PyTorch",
-    properties=(PERMUTED, TRANSPOSED, Property("power_of_two_scaling", doubled)),
+    properties=(PERMUTED, TRANSPOSED, SCALED),
     mutants=mutants(oracle),
     conformance=(
         *grid(dtype="float32", shape=[(n,) for n in SIZES], dim=0),

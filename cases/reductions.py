@@ -95,6 +95,20 @@ def shape_cases(*, full: bool) -> tuple[Case, ...]:
     )
 
 
+def exp_cases(*, long: tuple[tuple[int, ...], ...]) -> tuple[Case, ...]:
+    """What softmax, log_softmax and logsumexp have in common: sizes, values that break an exp, shapes and bad dims."""
+    return (
+        *grid(dtype="float32", shape=[(3, n) for n in SIZES], dim=1),
+        *grid(dtype=["float64", "float16", "bfloat16"], shape=[(3, 1), (3, 33), (3, 1025)], dim=1),
+        *grid(dtype="float32", shape=long, values="uniform", dim=0),
+        *grid(dtype=FLOATS, shape=[(9, 300)], values=HARD, dim=1),
+        *grid(dtype="float32", shape=[(300, 9)], values=["wide", "grid", "overflow", "masked", "infinities"], dim=0),
+        *shape_cases(full=False),
+        *grid(dtype="float32", shape=[(0,), (0, 3), (3, 0)], dim=[0, -1]),
+        *out_of_range(full=False),
+    )
+
+
 def out_of_range(*, full: bool) -> tuple[Case, ...]:
     return (
         *grid(dtype="float32", shape=[(3, 4)], dim=[2, -3, 7], raises="dim out of range"),
@@ -133,8 +147,20 @@ def transposed(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Genera
     return Probe((np.ascontiguousarray(np.moveaxis(x, along, 0)),), relate, {"dim": 0})
 
 
+def scaled(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
+    """f(4x) = 4 f(x), bit for bit, where nothing overflows or underflows."""
+    if case.layout != "contiguous" or case.values not in ("normal", "uniform"):
+        return None
+
+    def relate(answer: np.ndarray, other: np.ndarray, *bounds: np.ndarray) -> tuple[Any, ...]:
+        return other, 4 * answer, np.zeros_like(answer)
+
+    return Probe((inputs[0] * inputs[0].dtype.type(4),), relate)
+
+
 PERMUTED = Property("permutation", permuted)
 TRANSPOSED = Property("dim_transpose", transposed)
+SCALED = Property("power_of_two_scaling", scaled)
 
 
 def mutants(truth: Callable[..., np.ndarray]) -> tuple[Mutant, ...]:
