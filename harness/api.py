@@ -83,11 +83,16 @@ def run(
     if not resume:
         require_match(registry, selectors)
     with Store.open(store) as opened:
+        described = machine.describe()
         if resume:
             info = opened.unfinished(command)
             selectors = info.selectors
+            if info.machine_id != machine.machine_id(described):
+                raise ValueError(
+                    f"run {info.run_id} was begun on machine {info.machine_id}, or with other libraries or thread "
+                    f"settings than now; resume it there, or begin a new run"
+                )
         else:
-            described = machine.describe()
             commit, dirty = machine.commit()
             info = opened.start_run(
                 command=command,

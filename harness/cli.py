@@ -175,6 +175,7 @@ def _execute(
     from harness.timing.groups import Settings
 
     options = Options(budget_s=budget, deadline_s=timeout, settings=Settings(processes=processes))
+    progress = Progress(sys.stderr.isatty())
     try:
         return api.run(
             command,
@@ -184,7 +185,7 @@ def _execute(
             store=store,
             seed=seed,
             options=options,
-            progress=Progress(sys.stderr.isatty()),
+            progress=progress,
             resume=resume,
         )
     except NothingSelected as nothing:
@@ -195,6 +196,8 @@ def _execute(
         _fail(str(wrong), USAGE)
     except KeyboardInterrupt:
         _fail(f"interrupted; what was finished is stored, `harness {command} --resume` goes on", 130)
+    finally:
+        progress.close()
 
 
 def _print_run(command: str, run: Run, as_json: bool, store: str | None) -> NoReturn:

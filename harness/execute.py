@@ -200,11 +200,13 @@ class Execution:
         )
 
     def remember_admissions(self) -> None:
+        """Mutation scores and copy rates of this run; a resumed run keeps those of its first part."""
+        before = self._store.run(self._context.run_id)
         self._store.note(
             self._context.run_id,
-            admission=self._supervisor.admissions,
+            admission={**(before.admission or {}), **self._supervisor.admissions},
             notes=NOTES,
-            ceiling=self._ceilings.as_data(),
+            ceiling={**(before.ceiling or {}), **self._ceilings.as_data()},
         )
 
     def _conformance(self) -> Mapping[tuple[str, str], list[Record]]:

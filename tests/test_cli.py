@@ -10,9 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from harness.store import RunInfo, Store
 
 PLUGINS = Path(__file__).parent / "plugins"
 ONE_CASE = "max/numpy/builtin/float32[33]dim=0"
@@ -194,36 +197,65 @@ def test_bench_times_what_is_right_and_only_that(tmp_path: Path) -> None:
     assert done.returncode in (0, 3)
 
 
-def test_a_killed_run_is_resumed_and_loses_nothing(tmp_path: Path) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", "check", "sum/numpy", "max/numpy", "--seed", "5"],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    from harness.store import Store
-
-    path = tmp_path / ".harness" / "results.sqlite"
-    finished = 0
-    while finished < 20 and child.poll() is None:
-        time.sleep(0.02)  # not a matter of time: we wait for rows, however long they take
-        if path.exists():
-            with Store.open(str(path)) as store:
-                finished = sum(len(store.records(info.run_id)) for info in store.runs())
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
+def start_and_kill(folder: Path, enough: Callable[[Store, RunInfo], bool], *arguments: str) -> RunInfo:
+    """Start a run, wait until the store holds enough of it, however long that takes, and kill -9 it."""
+    path = folder / ".harness" / "results.sqlite"
+    command = [sys.executable, "-m", "harness.cli", *arguments]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=folder, start_new_session=True, **quiet) as child:  # type: ignore[call-overload]
+        while child.poll() is None:
+            time.sleep(0.02)
+            if path.exists():
+                with Store.open(str(path)) as store:
+                    if any(enough(store, info) for info in store.runs()):
+                        break
+        os.kill(child.pid, signal.SIGKILL)
     with Store.open(str(path)) as store:
         (interrupted,) = store.runs()
+    assert interrupted.finished_at is None
+    return interrupted
+
+
+def test_a_killed_run_is_resumed_and_loses_nothing(tmp_path: Path) -> None:
+    interrupted = start_and_kill(
+        tmp_path,
+        lambda store, info: len(store.done(info.run_id, "check")) >= 20,
+        *("check", "sum/numpy", "max/numpy", "--seed", "5"),
+    )
+    with Store.open(str(tmp_path / ".harness" / "results.sqlite")) as store:
         kept = {record.id: record.started_at for record in store.records(interrupted.run_id)}
-    assert len(kept) >= 20
     done = harness(tmp_path, "check", "--resume", "--json")
     assert done.returncode == 0, done.stderr
     found = {f"{row['operator']}/{row['backend']}/{row['implementation']}/{row['case']}": row for row in rows(done)}
     assert {row["run_id"] for row in found.values()} == {interrupted.run_id}
-    assert len(found) > len(kept)
+    assert len(found) > len(kept) >= 20
     assert all(found[key]["started_at"] == moment for key, moment in kept.items()), "finished rows are not run again"
     assert harness(tmp_path, "check", "--resume").returncode == 5
+
+
+def test_a_run_that_is_killed_while_it_times_keeps_its_samples(tmp_path: Path) -> None:
+    case = "dot/numpy/builtin/float32[4096,4096]*"
+    interrupted = start_and_kill(
+        tmp_path,
+        lambda store, info: bool(store.samples(info.run_id)),
+        *("bench", case, "--budget", "3", "--processes", "8"),
+    )
+    with Store.open(str(tmp_path / ".harness" / "results.sqlite")) as store:
+        kept = store.samples(interrupted.run_id)
+    done = harness(tmp_path, "bench", "--resume", "--json", "--budget", "2", "--processes", "2")
+    assert done.returncode == 0, done.stderr
+    with Store.open(str(tmp_path / ".harness" / "results.sqlite")) as store:
+        after = store.samples(interrupted.run_id)
+    assert after[: len(kept)] == kept
+    assert len({(one.process, one.block, one.position) for one in after}) == len(after), "nothing is timed twice"
+    (timed,) = [row for row in rows(done) if row["median_ns"] is not None]
+    assert timed["samples"] == len(after)
+
+
+def test_a_run_is_not_resumed_on_another_machine(tmp_path: Path) -> None:
+    start_and_kill(tmp_path, lambda store, info: bool(store.done(info.run_id, "check")), "check", "sum/numpy")
+    done = harness(tmp_path, "check", "--resume", OMP_NUM_THREADS="7")
+    assert done.returncode == 2 and "thread settings" in done.stderr
 
 
 def test_doctor_says_what_is_here(tmp_path: Path) -> None:
