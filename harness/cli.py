@@ -30,7 +30,7 @@ app = typer.Typer(
     "Exit codes: 0 all well, 2 usage error, 3 conformance failure, 5 nothing was measured.",
 )
 
-Selectors = Annotated[list[str] | None, typer.Argument(metavar="[SELECTOR]...", help="What to select; all if absent.")]
+Selectors = Annotated[list[str] | None, typer.Argument(metavar="SELECTOR", help="What to select; all if absent.")]
 Plugins = Annotated[
     list[str] | None,
     typer.Option(
@@ -123,7 +123,7 @@ def bench(
 
 @app.command()
 def report(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, its start, or latest.")] = None,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run's id, its start, or latest.")] = None,
     store: StoreUrl = None,
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.html,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; '-' is stdout.")] = None,
