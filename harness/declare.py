@@ -285,9 +285,9 @@ def implementation(
 ) -> Callable[[Function], Function]:
     """Mark a function as an implementation of `operator`, and return the function unchanged.
 
-    The name is the function's own unless given. `supports(case)` returns why a case is out of scope, or None.
-    `prepare(case)` does untimed set-up (compilation included) and returns the function to call; its time is recorded
-    apart.
+    The name is the function's own unless given. `supports(case)` returns why a case is out of scope, or None; it sees
+    dtype, shapes, parameters and layout. `prepare(case)` does untimed set-up (compilation included) and returns the
+    function to call; its time is recorded apart.
     """
 
     def mark(function: Function) -> Function:

@@ -170,4 +170,4 @@ def _target_message(task: Task) -> dict[str, str]:
 
 def _case_message(case: Case) -> dict[str, Any]:
     """A case as an implementation may know it: what it computes, not what the numbers are meant to expose."""
-    return {"dtype": case.dtype, "shapes": case.shapes, "parameters": case.parameters}
+    return {"dtype": case.dtype, "shapes": case.shapes, "parameters": case.parameters, "layout": case.layout}

@@ -243,7 +243,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def _case(message: dict[str, Any]) -> Case:
     shapes = tuple(tuple(shape) for shape in message["shapes"])
-    return Case(message["dtype"], shapes, tuple((name, value) for name, value in message["parameters"]))
+    parameters = tuple((name, value) for name, value in message["parameters"])
+    return Case(message["dtype"], shapes, parameters, layout=message["layout"])
 
 
 def _process_state() -> tuple[tuple[str, Any], ...]:

@@ -197,6 +197,32 @@ def test_bench_times_what_is_right_and_only_that(tmp_path: Path) -> None:
     assert done.returncode in (0, 3)
 
 
+def test_supports_limits_and_prepare_sets_up_once_and_is_timed_apart(tmp_path: Path) -> None:
+    (tmp_path / "careful.py").write_text(
+        "import numpy as np\n"
+        "from harness import implementation\n"
+        "def supports(case):\n"
+        "    if case.dtype != 'float32': return 'float32 only'\n"
+        "    return None if case.layout == 'contiguous' else 'contiguous only'\n"
+        "def prepare(case):\n"
+        "    made = []\n"
+        "    for _ in range(100000): made.append(case.dtype)\n"
+        "    return lambda a, b: np.asarray(np.dot(a, b)) if a.shape == b.shape and a.ndim == 1 else 1 / 0\n"
+        "@implementation('dot', backend='numpy', supports=supports, prepare=prepare)\n"
+        "def careful(a, b): raise RuntimeError('prepare returns what is called')\n"
+    )
+    done = harness(
+        tmp_path, "bench", "dot/numpy/careful", "--plugin", "careful.py", "--budget=1", "--processes=1", "--json"
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    found = rows(done)
+    refused = {str(row["reason"]) for row in found if row["status"] == "unsupported"}
+    assert refused == {"float32 only", "contiguous only"}
+    timed = [row for row in found if row["median_ns"] is not None]
+    assert len(timed) == 2
+    assert all(row["prepare_ns"] > row["min_ns"] for row in timed if "4096" in str(row["case"]))  # type: ignore[operator]
+
+
 def start_and_kill(folder: Path, enough: Callable[[Store, RunInfo], bool], *arguments: str) -> RunInfo:
     """Start a run, wait until the store holds enough of it, however long that takes, and kill -9 it."""
     path = folder / ".harness" / "results.sqlite"
