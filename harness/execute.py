@@ -22,6 +22,7 @@ from harness.registry import Problem, Registry
 from harness.supervisor import DEADLINE_S, Supervisor
 from harness.timing.audit import impossible
 from harness.timing.ceiling import Ceilings
+from harness.timing.disturbance import Disturbance
 from harness.timing.groups import Group, Settings, Timing, group_tasks
 from harness.timing.session import rotating_bytes, time_groups
 from harness.timing.statistics import block_medians, median_interval
@@ -130,6 +131,7 @@ class Execution:
         self._options = options
         self._progress = progress
         self._ceilings = Ceilings()
+        self._used_by_others: float | None = None
 
     def report_problems(self, problems: Iterable[Problem]) -> None:
         for problem in problems:
@@ -178,6 +180,7 @@ class Execution:
             settings, deadline_s=self._options.deadline_s, memory_limit=self._supervisor.memory_limit
         )
         finished = 0
+        disturbance = Disturbance()
 
         def gathered(group: Group, process: int, final: bool) -> None:
             nonlocal finished
@@ -198,6 +201,7 @@ class Execution:
             lambda text: self._progress(text, finished, len(groups)),
             gathered,
         )
+        self._used_by_others = disturbance.share() if groups else None
 
     def remember_admissions(self) -> None:
         """Mutation scores and copy rates of this run; a resumed run keeps those of its first part."""
@@ -207,6 +211,7 @@ class Execution:
             admission={**(before.admission or {}), **self._supervisor.admissions},
             notes=NOTES,
             ceiling={**(before.ceiling or {}), **self._ceilings.as_data()},
+            used_by_others=before.used_by_others if self._used_by_others is None else self._used_by_others,
         )
 
     def _conformance(self) -> Mapping[tuple[str, str], list[Record]]:

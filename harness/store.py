@@ -33,7 +33,11 @@ class UnknownRun(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """One run: what was asked for, on which machine, and how it ended (`finished_at` is None while it has not)."""
+    """One run: what was asked for, on which machine, and how it ended (`finished_at` is None while it has not).
+
+    `admission` holds mutation scores by operator, `ceiling` copy rates in GB/s by bytes of working set,
+    `used_by_others` the share of the cores' time that other processes used while times were taken.
+    """
 
     run_id: str
     started_at: str
@@ -49,6 +53,7 @@ class RunInfo:
     admission: Mapping[str, Any] | None
     notes: tuple[str, ...]
     ceiling: Mapping[str, float] | None
+    used_by_others: float | None
 
 
 def _columns(row: type) -> list[sa.Column[Any]]:
@@ -88,6 +93,7 @@ _runs = sa.Table(
     sa.Column("admission", sa.Text),
     sa.Column("notes", sa.Text),
     sa.Column("ceiling", sa.Text),
+    sa.Column("used_by_others", sa.Float(53)),
 )
 _records = sa.Table(
     "records",
@@ -161,9 +167,22 @@ class Store:
         now = datetime.datetime.now(datetime.UTC)
         run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         info = RunInfo(
-            run_id, _stamp(now), None, command, tuple(selectors), seed, budget_s, machine_id, commit, dirty, None, None,
-            (), None,
-        )  # fmt: skip
+            run_id=run_id,
+            started_at=_stamp(now),
+            finished_at=None,
+            command=command,
+            selectors=tuple(selectors),
+            seed=seed,
+            budget_s=budget_s,
+            machine_id=machine_id,
+            commit=commit,
+            dirty=dirty,
+            exit_code=None,
+            admission=None,
+            notes=(),
+            ceiling=None,
+            used_by_others=None,
+        )
         with self._engine.begin() as connection:
             known = connection.execute(sa.select(_machines.c.machine_id).where(_machines.c.machine_id == machine_id))
             if known.first() is None:
@@ -196,12 +215,14 @@ class Store:
         admission: Mapping[str, Any] | None = None,
         notes: Sequence[str] = (),
         ceiling: Mapping[str, float] | None = None,
+        used_by_others: float | None = None,
     ) -> None:
         """What is to be known of a run beside its records."""
         values = {
             "admission": json.dumps(admission) if admission is not None else None,
             "notes": json.dumps(list(notes)),
             "ceiling": json.dumps(ceiling) if ceiling is not None else None,
+            "used_by_others": used_by_others,
         }
         with self._engine.begin() as connection:
             connection.execute(_runs.update().where(_runs.c.run_id == run_id).values(**values))

@@ -9,8 +9,8 @@ from .ranking import Ranking
 from .words import plain, unit_for
 
 ROW = 30
-LABEL = 250
-WIDTH = 760
+LABEL = 268
+WIDTH = 780
 RIGHT = 24
 TOP = 8
 

@@ -88,6 +88,8 @@ def markdown(report: Report) -> str:
     run = report.run
     parts = [f"# kernel-harness {run['command']} {run['run_id']}", ""]
     parts.append(" · ".join(f"{count} {status}" for status, count in report.counts.items()) or "nothing ran")
+    if report.disturbance:
+        parts += ["", report.disturbance]
     for group in rankings(report):
         divisor, unit = unit_for([float(place.record.median_ns or 1) for place in group.places])
         parts += ["", f"## {_md(group.operator)} {_md(group.case)}", ""]

@@ -11,6 +11,8 @@ from harness.record import STATUSES, WRONG, Record, Sample
 
 from .words import plain
 
+NOTICEABLE = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -32,6 +34,17 @@ class Report:
     def wrong(self) -> list[Record]:
         """The records that make a run end in a conformance failure, in the order in which they were made."""
         return [record for record in self.records if record.status in WRONG]
+
+    @property
+    def disturbance(self) -> str:
+        """A sentence where other processes used so much of the machine that times suffered; else empty."""
+        share = self.run.get("used_by_others")
+        if share is None or share < NOTICEABLE:
+            return ""
+        return (
+            f"Other processes used {100 * share:.0f} % of the cores while times were taken: that widens intervals, and "
+            "multi-threaded implementations suffer most. Run again when the machine is quiet."
+        )
 
     @property
     def counts(self) -> dict[str, int]:

@@ -26,6 +26,8 @@ def ranking_tables(report: Report) -> Iterator[Table | Text]:
                 f"{record.status}: {plain(record.reason)[:300]}"
             )
         yield Text("")
+    if report.disturbance:
+        yield Text(report.disturbance + "\n", "yellow")
 
 
 def _table(group: Ranking) -> Table:

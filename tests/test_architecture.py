@@ -19,7 +19,7 @@ LAYERS = (
     ("judge.diagnosis", "registry"),
     ("plan",),
     ("stage", "listing"),
-    ("conformance", "timing.statistics", "timing.audit", "timing.ceiling"),
+    ("conformance", "timing.statistics", "timing.audit", "timing.ceiling", "timing.disturbance"),
     ("supervisor", "timing.groups"),
     ("timing.turn",),
     ("timing.session",),

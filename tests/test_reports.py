@@ -39,6 +39,7 @@ def report(checked: list[Record] = [], timed: list[Record] = [], samples: list[S
         "admission": {"softmax": {"mutants": 16, "killed": 16, "survivors": []}},
         "ceiling": {"65536": 40.0},
         "notes": ["allocation is inside the time"],
+        "used_by_others": None,
         **run,
     }
     return Report(about, {"cpu": "test", "cores_usable": 2}, tuple(checked), tuple(timed), tuple(samples))
@@ -200,6 +201,16 @@ def test_json_has_no_nan_and_null_for_what_does_not_apply() -> None:
 def test_parquet_comes_back_as_the_frame(tmp_path: Path) -> None:
     reports.write(report([record(), timed("b", 7)]), "parquet", tmp_path / "run.parquet")
     assert tuple(pd.read_parquet(tmp_path / "run.parquet").columns) == COLUMNS
+
+
+def test_a_busy_machine_is_said_to_be_busy_and_a_quiet_one_is_not() -> None:
+    busy, quiet = (
+        report(list(CLEAR.checked), list(CLEAR.timed), list(CLEAR.samples), used_by_others=share)
+        for share in (0.4, 0.02)
+    )
+    for text in (page(busy), shown(busy), reports.text_of(busy, "markdown")):
+        assert "used 40 % of the cores" in " ".join(text.split())
+    assert "of the cores" not in page(quiet) and "of the cores" not in shown(quiet)
 
 
 def test_a_run_of_nothing_is_a_page_too() -> None:

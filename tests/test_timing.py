@@ -123,6 +123,18 @@ def test_copy_rates_are_measured_once_per_size() -> None:
     assert list(ceilings.as_data()) == ["8192"]
 
 
+def test_what_others_use_is_a_share_or_not_known() -> None:
+    from harness.timing.disturbance import Disturbance
+
+    disturbance = Disturbance()
+    assert disturbance.share() is None, "no time has passed"
+    wall, busy, own = disturbance._since
+    disturbance._since = (wall - 100.0, busy - 1e9, own)
+    assert disturbance.share() == 1.0
+    disturbance._since = (wall - 100.0, busy, own - 1e9)
+    assert disturbance.share() == 0.0
+
+
 # ---- what is timed together, and until when
 
 

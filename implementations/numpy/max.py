@@ -19,17 +19,21 @@ def builtin(x, *, dim=None):
     if x.ndim == 0 and dim is not None:
         check_dim(x, dim)
         dim = None
-    # a copy, since the maximum of a 0-d array is the array itself
-    return np.array(np.max(x, axis=dim), dtype=x.dtype)
+    # a NaN among bfloat16 sets the invalid flag
+    with np.errstate(invalid="ignore"):
+        # a copy, since the maximum of a 0-d array is the array itself
+        return np.array(np.max(x, axis=dim), dtype=x.dtype)
 
 
 def _twin(order, finish):
     def twin(x, *, dim=None):
         rows, outer = to_rows(x, dim)
-        if rows.shape[1] == 0 and rows.shape[0]:
+        # also where there is no row to reduce: PyTorch and NumPy look at the reduced dim only
+        if rows.shape[1] == 0:
             raise ValueError("the maximum of nothing")
         # np.maximum hands NaN on; fmax, like CUDA's fmaxf, would swallow it
-        return FINISHES[finish](rows, ORDERS[order], np.maximum, -np.inf).reshape(outer).astype(x.dtype)
+        with np.errstate(invalid="ignore"):
+            return FINISHES[finish](rows, ORDERS[order], np.maximum, -np.inf).reshape(outer).astype(x.dtype)
 
     twin.__doc__ = f"Blocks of {THREADS} threads in {order} order, partials finished by {finish}."
     return implementation("max", backend="numpy", name=f"{order}_{finish}")(twin)

@@ -37,7 +37,14 @@ def to_host(tensor):
 def versions():
     import torch
 
-    return {"torch": torch.__version__, "threads": str(torch.get_num_threads())}
+    pool = [line for line in torch.__config__.parallel_info().splitlines() if line.startswith("ATen parallel backend")]
+    return {
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+        "interop threads": str(torch.get_num_interop_threads()),
+        "pool": pool[0].partition(": ")[2] if pool else "unknown",
+        "vectors": torch.backends.cpu.get_cpu_capability(),
+    }
 
 
 backend = Backend(

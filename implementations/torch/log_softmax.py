@@ -1,6 +1,9 @@
 """log_softmax in PyTorch.
 
-builtin    torch.log_softmax: one fused kernel per row
+builtin    torch.log_softmax: one fused kernel per row, running sums as in softmax. Half types (measured): along a
+           contiguous row max and log(sum) pass through the half type, off by up to 180 ulp where they cancel (0.25
+           absolute for bfloat16 N(0, 10)), and -inf for float16 where the sum exceeds 65504 (uniform logits,
+           n = 131072); along another dim within 0.50 ulp.
 composed   (x - max) - log(sum(exp(x - max))), each step a kernel of its own
 """
 
@@ -10,8 +13,8 @@ from harness import Accumulation, Tree, implementation
 
 from .rows import working
 
-# half types: torch rounds to them between the steps, except along a contiguous dim of softmax
-FUSED = Accumulation(Tree("lanes", 8), intermediate="case", strided=Tree("any"))
+# four lanes: float64 with AVX2, the narrowest that is common
+FUSED = Accumulation(Tree("lanes", 4), intermediate="case", strided=Tree("any"))
 
 
 @implementation("log_softmax", backend="torch", accumulation=FUSED)

@@ -1,6 +1,8 @@
 """softmax in PyTorch.
 
-builtin    torch.softmax: one fused kernel per row
+builtin    torch.softmax: one fused kernel per row, a vector register of running sums: 16 floats wide with AVX-512, 8
+           with AVX2, half of that in float64. Half types (measured, ulp): along a contiguous row 0.50, float32 inside;
+           along another dim 1.4, since exp is stored in the half type before it is divided.
 composed   exp, sum and division, each a kernel of its own
 """
 
@@ -10,8 +12,8 @@ from harness import Accumulation, Tree, implementation
 
 from .rows import working
 
-# half types: torch rounds to them between the steps, except along a contiguous dim of softmax
-FUSED = Accumulation(Tree("lanes", 8), intermediate="case", strided=Tree("any"))
+# four lanes: float64 with AVX2, the narrowest that is common
+FUSED = Accumulation(Tree("lanes", 4), intermediate="case", strided=Tree("any"))
 
 
 @implementation("softmax", backend="torch", accumulation=FUSED)
