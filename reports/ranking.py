@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -66,17 +67,31 @@ def _rank(
     timed = sorted((one for one in members if one.median_ns is not None), key=lambda one: one.median_ns or 0)
     without = tuple(one for one in members if one.median_ns is None)
     samples = {one.id: by_task[(one.operator, one.backend, one.implementation, one.case)] for one in timed}
-    blocks = {key: block_medians(found) for key, found in samples.items()}
-    return Ranking(operator, case, tuple(_places(timed, blocks, samples)), without)
+    return Ranking(operator, case, tuple(_places(timed, samples)), without)
 
 
-def _places(
-    timed: Sequence[Record], blocks: dict[str, dict[tuple[int, int], float]], samples: dict[str, list[Sample]]
-) -> Iterable[Place]:
-    for position, record in enumerate(timed):
-        relative = _relative(blocks[record.id], blocks[timed[0].id]) if position else Interval(1.0, 1.0, 1.0)
-        tied = bool(position) and relative.low <= 1.0
-        verdict = "fastest" if not position else "tied" if tied else "slower"
+def _places(timed: Sequence[Record], samples: dict[str, list[Sample]]) -> Iterable[Place]:
+    """In order of the paired ratio to the leader, who is the fastest by pairs: medians of two disturbed samples may
+    order them otherwise, pairs saw the same disturbance."""
+    blocks = {record.id: block_medians(samples[record.id]) for record in timed}
+
+    def against(leader: Record) -> dict[str, Interval]:
+        return {
+            one.id: _relative(blocks[one.id], blocks[leader.id]) if one is not leader else Interval(1.0, 1.0, 1.0)
+            for one in timed
+        }
+
+    def order(ratios: dict[str, Interval]) -> list[Record]:
+        return sorted(timed, key=lambda one: (math.isnan(ratios[one.id].estimate), ratios[one.id].estimate))
+
+    if not timed:
+        return
+    leader = order(against(timed[0]))[0]
+    ratios = against(leader)
+    for position, record in enumerate(sorted(order(ratios), key=lambda one: one is not leader)):
+        relative = ratios[record.id]
+        tied = record is not leader and relative.low <= 1.0
+        verdict = "fastest" if record is leader else "tied" if tied else "slower"
         checked = sum(sample.checked for sample in samples[record.id])
         yield Place(record, 1 if tied else position + 1, relative, verdict, checked)
 

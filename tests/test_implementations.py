@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from conftest import needs_torch
 
+from harness import Unsupported
 from harness.declare import Implementation, Tree, implementations_in
 from harness.judge.trees import block_levels
+from harness.precision import numpy_dtype
 
 OPERATORS = ("sum", "max", "dot", "logsumexp", "softmax", "log_softmax")
 SIZES = (1, 2, 31, 33, 255, 256, 257, 1000, 70_000)
 THREADS, WARP = 256, 32
+BACKENDS = ["numpy", pytest.param("torch", marks=needs_torch)]
 
 
 def declared(backend: str, operator: str) -> dict[str, Implementation]:
@@ -108,50 +113,221 @@ def test_the_orders_differ_in_their_bits() -> None:
     assert len(set(answers.values())) == len(answers)
 
 
-def softmax_reference(x: np.ndarray, dim: int) -> np.ndarray:
-    wide = x.astype(np.longdouble)
-    e = np.exp(wide - wide.max(axis=dim, keepdims=True))
-    return e / e.sum(axis=dim, keepdims=True)
+# ---- every implementation, dtype and memory layout against wider arithmetic, within a derived tolerance
 
 
-REFERENCES: dict[str, Callable[..., Any]] = {
-    "sum": lambda x, dim: x.astype(np.longdouble).sum(axis=dim),
-    "max": lambda x, dim: x.max(axis=dim),
-    "softmax": softmax_reference,
-    "log_softmax": lambda x, dim: np.log(softmax_reference(x, dim)),
-    "logsumexp": lambda x, dim: np.log(np.exp(x.astype(np.longdouble)).sum(axis=dim)),
+def strided(x: np.ndarray) -> np.ndarray:
+    """x in every second place of a larger array."""
+    spread = np.zeros([2 * size for size in x.shape], x.dtype)
+    view = spread[tuple(slice(None, None, 2) for _ in x.shape)]
+    view[...] = x
+    return view
+
+
+def expanded(x: np.ndarray) -> np.ndarray:
+    """The first slice of x over and over, by a stride of 0; unlike broadcast_to's, the view is writable."""
+    return np.lib.stride_tricks.as_strided(x[:1].copy(), x.shape, (0, *x.strides[1:]))
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "contiguous": lambda x: x,
+    "fortran": np.asfortranarray,
+    "strided": strided,
+    "reversed": lambda x: np.flip(np.flip(x).copy()),
+    "expanded": expanded,
 }
 
 
-@pytest.mark.parametrize("operator", REFERENCES)
-@pytest.mark.parametrize("dim", [0, 1, 2, -1])
-def test_every_numpy_strategy_agrees_with_the_formula(operator: str, dim: int) -> None:
-    x = np.random.default_rng(2).standard_normal((5, 300, 7)).astype(np.float32)
-    expected = REFERENCES[operator](x, dim)
-    for name, one in declared("numpy", operator).items():
-        np.testing.assert_allclose(one.function(x, dim=dim), expected, rtol=2e-5, atol=2e-5, err_msg=name)
+def layouts(backend: str, x: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: lay(x) for name, lay in LAYOUTS.items() if not (backend == "torch" and name == "reversed")}
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
-def test_an_answer_is_a_new_array_of_the_exact_class_and_the_input_stays(operator: str) -> None:
-    for shape in [(), (1,), (4, 1), (3, 5)]:
-        x = np.random.default_rng(3).standard_normal(shape).astype(np.float32)
-        if operator == "dot" and len(shape) != 1:
-            continue
-        before = x.copy()
-        for name, one in declared("numpy", operator).items():
-            answer = one.function(x, x) if operator == "dot" else one.function(x, dim=-1)
-            assert type(answer) is np.ndarray and answer.dtype == x.dtype, name
-            assert not np.shares_memory(answer, x), name
-            assert np.array_equal(x, before), name
+def answer(backend: str, one: Implementation, *arrays: np.ndarray, **parameters: Any) -> np.ndarray:
+    """What an implementation returns, on the host, after a look at its class and its manners."""
+    before = [array.tobytes() for array in arrays]
+    if backend == "torch":
+        import torch
+        from harness.implementations.torch import from_host, to_host
+
+        returned = one.function(*map(from_host, arrays), **parameters)
+        assert type(returned) is torch.Tensor, one.name
+        returned = to_host(returned)
+    else:
+        returned = one.function(*arrays, **parameters)
+    assert type(returned) is np.ndarray and returned.dtype == arrays[0].dtype, one.name
+    assert [array.tobytes() for array in arrays] == before, one.name
+    assert not any(np.shares_memory(returned, array) for array in arrays), one.name
+    return returned
 
 
+UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+EXP_OR_LOG = 5
+
+
+def accumulator(dtype: str) -> float:
+    return min(UNITS[dtype], UNITS["float32"])
+
+
+def between(backend: str, name: str, dtype: str) -> float:
+    """The unit roundoff of intermediate values: torch's own kernels keep those of half types in the half type."""
+    return UNITS[dtype] if (backend, name) == ("torch", "builtin") else accumulator(dtype)
+
+
+def truth_and_tolerance(operator: str, x: np.ndarray, dim: int | None, steps: float) -> tuple[Any, Any]:
+    """The formula in extended precision, and gamma_n of any order with its terms of exp, log and rounding."""
+    dtype = x.dtype.name
+    wide = x.astype(np.longdouble)
+    n = x.size if dim is None else x.shape[dim]
+    if operator == "max":
+        return wide.max(axis=dim), 0.0
+    if operator == "sum":
+        y = wide.sum(axis=dim)
+        return y, n * accumulator(dtype) * np.abs(wide).sum(axis=dim) + UNITS[dtype] * np.abs(y)
+    top = wide.max(axis=dim, keepdims=True)
+    total = np.exp(wide - top).sum(axis=dim, keepdims=True)
+    rescales = -(-n // 256)
+    rho = n * accumulator(dtype) + (np.log(n) + EXP_OR_LOG + rescales * (EXP_OR_LOG + 2)) * steps
+    store = float(np.asarray(ml_dtypes.finfo(x.dtype).smallest_subnormal))
+    if operator == "softmax":
+        y = np.exp(wide - top) / total
+        return y, 1.1 * y * ((top - wide + EXP_OR_LOG + 1) * steps + rho + UNITS[dtype]) + store
+    rho = rho + EXP_OR_LOG * steps * np.log(total)
+    if operator == "log_softmax":
+        y = wide - top - np.log(total)
+        return y, 1.1 * ((top - wide) * steps + rho + (steps + UNITS[dtype]) * np.abs(y)) + store
+    y = top + np.log(total)
+    allowed = 1.1 * (rho + (steps + UNITS[dtype]) * np.abs(y)) + store
+    return y.squeeze(dim), allowed.squeeze(dim)
+
+
+@pytest.mark.parametrize("dtype", UNITS)
 @pytest.mark.parametrize("operator", [name for name in OPERATORS if name != "dot"])
-@pytest.mark.parametrize("dim", [2, -3])
-def test_a_dim_out_of_range_is_an_index_error(operator: str, dim: int) -> None:
-    for one in declared("numpy", operator).values():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_strategy_agrees_with_the_formula_in_every_layout(backend: str, operator: str, dtype: str) -> None:
+    rng = np.random.default_rng(2)
+    dims_of = {(3, 300, 4): (0, 1, 2, -1), (600,): (0,), (4, 1): (0, 1)}
+    for shape, dims in dims_of.items():
+        drawn = (3 * rng.standard_normal(shape)).astype(numpy_dtype(dtype))
+        for (layout, x), dim in itertools.product(layouts(backend, drawn).items(), dims):
+            for name, one in declared(backend, operator).items():
+                truth, allowed = truth_and_tolerance(operator, x, dim, between(backend, name, dtype))
+                error = np.abs(answer(backend, one, x, dim=dim) - truth)
+                assert np.all(error <= allowed), (name, shape, layout, dim, float(np.max(error / allowed)))
+
+
+@pytest.mark.parametrize("dtype", UNITS)
+@pytest.mark.parametrize("operator", ["sum", "max"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_without_a_dim_everything_is_reduced(backend: str, operator: str, dtype: str) -> None:
+    drawn = np.random.default_rng(3).standard_normal((3, 300, 4)).astype(numpy_dtype(dtype))
+    for layout, x in layouts(backend, drawn).items():
+        truth, allowed = truth_and_tolerance(operator, x, None, 0.0)
+        for name, one in declared(backend, operator).items():
+            assert np.abs(answer(backend, one, x, dim=None) - truth) <= allowed, (name, layout)
+            assert np.array_equal(answer(backend, one, x), answer(backend, one, x, dim=None)), (name, layout)
+
+
+@pytest.mark.parametrize("dtype", UNITS)
+@pytest.mark.parametrize("size", [0, 1, 33, 1000])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_dot_agrees_with_the_formula_in_every_layout(backend: str, size: int, dtype: str) -> None:
+    rng = np.random.default_rng(4)
+    a, b = (rng.standard_normal(size).astype(numpy_dtype(dtype)) for _ in range(2))
+    for layout in layouts(backend, a):
+        x, y = LAYOUTS[layout](a), LAYOUTS[layout](b)
+        products = x.astype(np.longdouble) * y.astype(np.longdouble)
+        truth = products.sum()
+        allowed = 1.1 * (size + 1) * accumulator(dtype) * np.abs(products).sum() + UNITS[dtype] * np.abs(truth)
+        for name, one in declared(backend, "dot").items():
+            assert np.abs(answer(backend, one, x, y) - truth) <= allowed, (name, layout)
+
+
+# ---- the edges, as PyTorch has them
+
+INF, NAN = np.inf, np.nan
+EDGES: tuple[tuple[str, Any, int | None, Any], ...] = (
+    ("sum", np.zeros((3, 0)), 1, np.zeros(3)),
+    ("sum", np.zeros((0, 3)), 1, np.zeros(0)),
+    ("sum", np.zeros(0), None, 0),
+    ("sum", [INF, -INF], 0, NAN),
+    ("sum", [1, NAN], 0, NAN),
+    ("sum", [[2.0], [3.0]], 1, [2, 3]),
+    ("sum", 7, None, 7),
+    ("max", np.zeros((0, 3)), 1, np.zeros(0)),
+    ("max", [1, NAN, INF], 0, NAN),
+    ("max", [-INF, -INF], 0, -INF),
+    ("max", 7, None, 7),
+    ("logsumexp", np.zeros((3, 0)), 1, [-INF] * 3),
+    ("logsumexp", np.zeros((0, 3)), 1, np.zeros(0)),
+    ("logsumexp", [-INF, -INF], 0, -INF),
+    ("logsumexp", [-INF, INF, 1], 0, INF),
+    ("logsumexp", [INF, NAN], 0, NAN),
+    ("softmax", np.zeros((3, 0)), 1, np.zeros((3, 0))),
+    ("softmax", np.zeros((0, 3)), 0, np.zeros((0, 3))),
+    ("softmax", [[-INF, -INF], [0, 0]], 1, [[NAN, NAN], [0.5, 0.5]]),
+    ("softmax", [0, INF], 0, [NAN, NAN]),
+    ("softmax", [0, -INF], 0, [1, 0]),
+    ("softmax", [60000, -60000], 0, [1, 0]),
+    ("softmax", [1, NAN], 0, [NAN, NAN]),
+    ("log_softmax", np.zeros((0, 3)), 1, np.zeros((0, 3))),
+    ("log_softmax", [[-INF, -INF], [0, -200]], 1, [[NAN, NAN], [0, -200]]),
+    ("log_softmax", [0, INF], 0, [NAN, NAN]),
+    ("log_softmax", [0, -INF], 0, [0, -INF]),
+    *((operator, 7, dim, 7) for operator in ("sum", "max", "logsumexp") for dim in (0, -1)),
+    *((operator, 7, dim, value) for operator, value in (("softmax", 1), ("log_softmax", 0)) for dim in (0, -1)),
+)
+
+
+@pytest.mark.parametrize("dtype", UNITS)
+@pytest.mark.parametrize(("operator", "values", "dim", "expected"), EDGES)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_edges_are_pytorchs(
+    backend: str, operator: str, values: Any, dim: int | None, expected: Any, dtype: str
+) -> None:
+    x = np.asarray(values, np.float64).astype(numpy_dtype(dtype))
+    for name, one in declared(backend, operator).items():
+        got = answer(backend, one, x, dim=dim)
+        assert got.shape == np.shape(expected), name
+        np.testing.assert_array_equal(got.astype(np.float64), np.asarray(expected, np.float64), err_msg=name)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_half_types_are_added_up_in_a_wider_type(backend: str) -> None:
+    x = np.array([65504, 65504, -65504], np.float16)
+    for name, one in declared(backend, "sum").items():
+        assert answer(backend, one, x, dim=0) == 65504, name
+        assert answer(backend, one, x[:2], dim=0) == INF, name
+    for name, one in declared(backend, "dot").items():
+        assert answer(backend, one, x, np.ones_like(x)) == 65504, name
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("shape", "dim"), [((0,), 0), ((0,), None), ((0, 3), 0), ((0, 3), None), ((0, 0), 0), ((0, 0), 1), ((2, 0, 3), 1)]
+)
+def test_the_maximum_of_nothing_is_an_error(shape: tuple[int, ...], dim: int | None, backend: str) -> None:
+    for one in declared(backend, "max").values():
+        with pytest.raises((ValueError, IndexError, RuntimeError)):
+            answer(backend, one, np.zeros(shape, np.float32), dim=dim)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("shapes", [((3,), (4,)), ((1,), (4,)), ((2, 2), (2, 2)), ((), ()), ((3,), (3, 1))])
+def test_dot_of_anything_but_two_vectors_of_one_length_is_an_error(
+    shapes: tuple[tuple[int, ...], ...], backend: str
+) -> None:
+    for one in declared(backend, "dot").values():
+        with pytest.raises((ValueError, RuntimeError)):
+            answer(backend, one, *(np.zeros(shape, np.float32) for shape in shapes))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("operator", [name for name in OPERATORS if name != "dot"])
+@pytest.mark.parametrize(("shape", "dim"), [((2, 3), 2), ((2, 3), -3), ((), 1), ((), -2), ((0,), 1)])
+def test_a_dim_out_of_range_is_an_index_error(operator: str, shape: tuple[int, ...], dim: int, backend: str) -> None:
+    for one in declared(backend, operator).values():
         with pytest.raises(IndexError):
-            one.function(np.zeros((2, 3), np.float32), dim=dim)
+            answer(backend, one, np.zeros(shape, np.float32), dim=dim)
 
 
 def test_every_strategy_of_the_mission_is_declared() -> None:
@@ -170,7 +346,6 @@ def test_torch_declares_builtin_and_composed_for_every_operator() -> None:
 
 @needs_torch
 def test_bfloat16_crosses_to_torch_and_back_without_a_copy() -> None:
-    import ml_dtypes
     import torch
     from harness.implementations.torch import from_host, to_host
 
@@ -180,6 +355,23 @@ def test_bfloat16_crosses_to_torch_and_back_without_a_copy() -> None:
     tensor[0, 0] = 5
     assert x[0, 0] == 5
     assert to_host(tensor).dtype == x.dtype and np.array_equal(to_host(tensor), x)
+
+
+@needs_torch
+def test_torch_refuses_negative_strides_and_takes_zero_strides() -> None:
+    from harness.implementations.torch import from_host
+
+    x = np.arange(4, dtype=np.float32)
+    with pytest.raises(Unsupported, match="negative strides"):
+        from_host(x[::-1])
+    assert from_host(np.lib.stride_tricks.as_strided(x, (3, 4), (0, 4))).stride() == (0, 1)
+
+
+def test_a_missing_torch_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.implementations.torch import missing
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert missing() == "PyTorch is not installed; type: pip install 'kernel-harness[torch]'"
 
 
 def test_the_torch_backend_imports_without_torch() -> None:

@@ -100,6 +100,20 @@ def test_an_order_that_the_run_could_not_see_is_not_claimed() -> None:
     assert "1=" in shown(UNCLEAR)
 
 
+def test_pairs_order_what_medians_would_order_otherwise() -> None:
+    """Both are disturbed in half of the blocks, the quicker one in one block more: its median is the larger."""
+    quick = [100, 100, 100, 9000, 9000, 9000, 9000]
+    slow = [120, 120, 120, 120, 9900, 9900, 9900]
+    order = [0, 1, 2, 4, 5, 6, 3]
+    whole = report(
+        timed=[timed("quick", 9000), timed("slow", 120)],
+        samples=[*readings("quick", [quick[i] for i in order]), *readings("slow", [slow[i] for i in order])],
+    )
+    (group,) = rankings(whole)
+    assert group.places[0].record.implementation == "quick"
+    assert group.places[1].relative.estimate == pytest.approx(1.1, abs=0.11)
+
+
 def test_without_common_blocks_no_order_is_claimed() -> None:
     first, second = timed("a", 1000), timed("b", 9000)
     samples = [*readings("a", [1000, 1000]), *readings("b", [9000, 9000], process=5)]
