@@ -1,8 +1,8 @@
 """log_softmax in PyTorch.
 
 builtin    torch.log_softmax: one fused kernel per row, running sums as in softmax. Half types (measured): along a
-           contiguous row max and log(sum) pass through the half type, off by up to 180 ulp where they cancel (0.25
-           absolute for bfloat16 N(0, 10)), and -inf for float16 where the sum exceeds 65504 (uniform logits,
+           contiguous row max and log(sum) pass through the half type, off by up to 180 ulp where they cancel
+           (bfloat16, N(0, 10), n = 65536), and -inf for float16 where the sum exceeds 65504 (uniform logits,
            n = 131072); along another dim within 0.50 ulp.
 composed   (x - max) - log(sum(exp(x - max))), each step a kernel of its own
 """
