@@ -60,6 +60,7 @@ max = Operator(
         *grid(dtype="float32", shape=[(3, 0)], dim=0),
         *grid(dtype="float32", shape=[(0,)], dim=[0, None], raises="the maximum of nothing"),
         *grid(dtype="float32", shape=[(0, 3)], dim=[0, None], raises="the maximum of nothing"),
+        *grid(dtype="float32", shape=[(0, 0)], dim=[0, 1, None], raises="the maximum of nothing"),
         *out_of_range(full=True),
     ),
     benchmarks=(

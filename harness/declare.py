@@ -109,11 +109,11 @@ class Tree:
     """The order in which a reduction adds up n terms; `harness.judge.trees` knows what each family implies.
 
     `sequential` one by one from the front. `pairwise` numpy's and torch's cascades: at most `width` additions inside
-    a leaf, then halves. `lanes` `width` running sums, added up at the end (BLAS, vector units). `chunks` runs of
-    `width` terms, each added up pairwise, and the chunks one by one (online softmax). `blocks` as on a GPU:
-    blocks of `width` threads reduce in `order` (`interleaved`, `halving` or `warp`), and the partial sums are
-    finished (`finish`) one by one on the `host`, or by the same reduction again on the `grid`. `any` no order at
-    all: only that no term takes part in more than n - 1 additions.
+    a leaf, then halves. `lanes` `width` running sums, added up at the end, and a short tail one by one (BLAS, vector
+    units). `chunks` runs of `width` terms, each added up pairwise, and the chunks one by one (online softmax).
+    `blocks` as on a GPU: blocks of `width` threads reduce in `order` (`interleaved`, `halving` or `warp`), and the
+    partial sums are finished (`finish`) one by one on the `host`, or by the same reduction again on the `grid`. `any`
+    no order at all: only that no term takes part in more than n - 1 additions.
     """
 
     family: str = "any"

@@ -14,6 +14,8 @@ import numpy as np
 from harness.declare import DeclarationError, Tree
 
 WARP = 32
+TAIL = 31
+"""Terms that are left over after the last full step of a BLAS kernel, and added one by one: measured, up to 31."""
 
 
 def height(tree: Tree, n: int) -> int:
@@ -26,7 +28,7 @@ def height(tree: Tree, n: int) -> int:
         case "pairwise":
             return min(n - 1, tree.width + math.ceil(math.log2(n)))
         case "lanes":
-            return min(n - 1, math.ceil(n / tree.width) + math.ceil(math.log2(tree.width)))
+            return min(n - 1, math.ceil(n / tree.width) + math.ceil(math.log2(tree.width)) + TAIL)
         case "chunks":
             return min(n - 1, math.ceil(n / tree.width) + height(Tree("pairwise", 26), min(n, tree.width)))
         case "blocks":

@@ -1,7 +1,7 @@
 """dot: BLAS, and the twins of the CUDA reductions.
 
 builtin        np.dot: a BLAS dot product, several vector registers of running sums; OpenBLAS adds what is left over, up
-               to 31 products, one by one, so that for n < 96 the tree can be taller than the declared four lanes
+               to 31 products, one by one: the tail of the declared lanes
 interleaved, sequential, warp_shuffle, each _host_round_trip and _grid_reduced: products first, then as sum; see
 blocks.py
 """
