@@ -91,25 +91,21 @@ class Worker:
     def _time(
         self, request: dict[str, Any], calls: list[Call], backend: Backend
     ) -> tuple[list[dict[str, Any]], list[int], list[int]]:
-        """Run the samples in order; each is a list of calls between two readings of both clocks."""
-        answers: list[dict[str, Any]] = []
-        walls: list[int] = []
-        cpus: list[int] = []
-        held: Any = None
+        """Run the samples in order, each a list of calls between readings of both clocks; then copy the answers out.
+
+        Nothing happens between the samples: a library's threads go to sleep in a pause, and waking them would be
+        measured instead of the kernel. All answers live until the end, so none can share memory with another.
+        """
+        samples = [[calls[index] for index in sample] for sample in request["samples"]]
+        _poison(request["poison_bytes"], sum(map(len, samples)))
+        readings = [clocked(sample, backend.wait) for sample in samples]
         slots = iter(request["slots"])
-        for position, sample in enumerate(request["samples"]):
-            chosen = [calls[index] for index in sample]
-            _poison(request["poison_bytes"], len(chosen))
-            results, wall, cpu = clocked(chosen, backend.wait)
-            walls.append(wall)
-            cpus.append(cpu)
-            for (_, arrays, _), result in zip(chosen, results, strict=True):
+        answers = []
+        for sample, (results, _, _) in zip(samples, readings, strict=True):
+            for (_, arrays, _), result in zip(sample, results, strict=True):
                 answers.append(self._copy_out(result, arrays, next(slots), backend))
-            if position == 0:
-                held = results[0]
-            del results
-        answers.append(self._copy_out(held, [], next(slots), backend))
-        return answers, walls, cpus
+        answers.append(self._copy_out(readings[0][0][0], [], next(slots), backend))
+        return answers, [wall for _, wall, _ in readings], [cpu for _, _, cpu in readings]
 
     def _copy_out(self, result: Any, arrays: list[Any], slot: list[int], backend: Backend) -> dict[str, Any]:
         """Copy one answer into its slot of shared memory, and say what it was."""

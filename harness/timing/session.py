@@ -38,8 +38,6 @@ TOUCHED = 16
 POISONED = 0.25
 """Share of bursts before which freed memory is overwritten. That costs as much as a kernel, in time that the audit
 cannot tell from hidden work; so the audit looks at the other bursts."""
-JUDGED_LAST = 3
-"""Answers of the last burst that are judged: over three processes at least nine."""
 MORE_EVIDENCE = 40
 """Bursts that a suspicion is followed by before it becomes a verdict."""
 SETTLE_S = 0.001
@@ -179,7 +177,8 @@ class Session:
             if received is None:
                 return
             if extra == 0:
-                judged = {turn.judge(stage, received, samples, rng) for _ in range(JUDGED_LAST)}
+                # every reading: an answer that a later call wrote over is then seen for certain
+                judged = {turn.judge(stage, received, samples, rng, 1 + number) for number in range(READINGS)}
                 turn.add_burst(received, block, 0, judged)
             contradiction = turn.audit.contradiction()
             if not contradiction:

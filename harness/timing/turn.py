@@ -47,24 +47,30 @@ class Turn:
         return bool(rng.random() < JUDGING_CHANCE) and self._judging_ns <= JUDGING_SHARE * self._elapsed_ns
 
     def judge(
-        self, stage: Stage, received: Received, samples: Sequence[Sequence[int]], rng: np.random.Generator
+        self,
+        stage: Stage,
+        received: Received,
+        samples: Sequence[Sequence[int]],
+        rng: np.random.Generator,
+        reading: int | None = None,
     ) -> int:
-        """Judge one answer, chosen now that all are in; returns the number of its reading."""
+        """Judge one answer, chosen now that all are in, of a timed reading (any, or the one that is asked for); returns
+        the number of the reading."""
         start = time.perf_counter_ns()
-        flat = [(reading, index) for reading, sample in enumerate(samples) for index in sample]
-        # the readings before the first timed one are not judged, since nothing is made of them
-        chosen = int(rng.integers(len(samples[0]), len(flat)))
-        reading, index = flat[chosen]
+        reading = int(rng.integers(1, len(samples))) if reading is None else reading
+        call = int(rng.integers(0, len(samples[reading])))
+        chosen, index = sum(len(sample) for sample in samples[:reading]) + call, samples[reading][call]
         timing = self.timing
         inputs = stage.calls[index].inputs
         true = truth(self._group.operator, self._group.case, inputs, timing.task.declaration.accumulation)
         judged = judge_answer(received.reply.answers[chosen], received.read(chosen), true, self._array_type)
         if judged.status != "passed":
-            timing.failure = judged.status, f"an answer of a timed call is wrong: {judged.comparison.reason}"
+            last = sum(len(sample) for sample in samples) - 1
+            again = chosen != last and judged.array is not None and same_bits(judged.array, received.read(last))
+            why = "it was written again by a later call; " if again else ""
+            timing.failure = judged.status, f"an answer of a timed call is wrong: {why}{judged.comparison.reason}"
         elif damage := received.damage():
             timing.failure = "failed", f"during timed calls it {damage}"
-        elif same_bits(received.read(0), received.read(len(flat))) is False:
-            timing.failure = "failed", "the output of a timed call was written again by a later call"
         timing.checked += 1
         self._judging_ns += time.perf_counter_ns() - start
         return reading
