@@ -34,8 +34,8 @@ Progress = Callable[[str, int, int], None]
 """(what is going on, tasks done, tasks in all)."""
 
 NOTES = (
-    "A call makes a new array for its answer: the allocation, and the first touch of its pages, are inside the time. The "
-    "calls of a burst run back to back and their answers live until its end.",
+    "A call makes a new array for its answer: the allocation, and the first touch of its pages, are inside the time. "
+    "The calls of a burst run back to back, and their answers live until its end.",
     "Inputs lie in memory shared with the judging process (4 KiB pages); they rotate and change between bursts.",
     "percent_of_limit compares with the copy rate measured in the same run for the same working set; an operator that "
     "mostly reads can exceed 100 %.",
