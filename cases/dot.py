@@ -123,6 +123,7 @@ dot = Operator(
     bound=bound,
     cost=cost,
     specification="PyTorch",
+    terms=lambda case: case.shapes[0][0],
     properties=(Property("symmetry", swapped), Property("permutation", permuted)),
     mutants=MUTANTS,
     conformance=(

@@ -30,6 +30,7 @@ from .reductions import (
     last,
     mutants,
     one_input,
+    terms,
 )
 from .softmax import _max_of_first, _no_max, denominator_error, restore, shifted, shifted_exp
 
@@ -101,6 +102,7 @@ log_softmax = Operator(
     bound=bound,
     cost=elementwise_cost,
     specification="PyTorch",
+    terms=terms,
     properties=(
         reproduces(LOG_SOFTMAX),
         PERMUTED,

@@ -29,6 +29,7 @@ from .reductions import (
     mutants,
     one_input,
     reduction_cost,
+    terms,
 )
 from .softmax import denominator_error, shifted_exp
 
@@ -109,6 +110,7 @@ logsumexp = Operator(
     bound=bound,
     cost=reduction_cost,
     specification="PyTorch",
+    terms=terms,
     properties=(
         reproduces(LOGSUMEXP),
         PERMUTED,

@@ -26,6 +26,7 @@ from .reductions import (
     out_of_range,
     reduction_cost,
     shape_cases,
+    terms,
 )
 
 
@@ -45,6 +46,7 @@ max = Operator(
     bound=bound,
     cost=reduction_cost,
     specification="PyTorch",
+    terms=terms,
     properties=(PERMUTED, TRANSPOSED, SCALED),
     mutants=mutants(oracle),
     conformance=(

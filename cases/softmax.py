@@ -32,6 +32,7 @@ from .reductions import (
     last,
     mutants,
     one_input,
+    terms,
 )
 
 
@@ -148,6 +149,7 @@ softmax = Operator(
     bound=bound,
     cost=elementwise_cost,
     specification="PyTorch",
+    terms=terms,
     properties=(
         reproduces(SOFTMAX),
         PERMUTED,

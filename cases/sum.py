@@ -32,6 +32,7 @@ from .reductions import (
     out_of_range,
     reduction_cost,
     shape_cases,
+    terms,
 )
 
 
@@ -64,6 +65,7 @@ sum = Operator(
     bound=bound,
     cost=reduction_cost,
     specification="PyTorch",
+    terms=terms,
     properties=(
         PERMUTED,
         TRANSPOSED,

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.declare import Case, Operator, Probe
 from harness.judge.diagnosis import diagnose
-from harness.judge.truth import Truth, derived, draw_inputs, generator, truth
+from harness.judge.truth import Truth, derived, draw_inputs, generator, gradient_truth, has_gradient, in_parts, truth
 from harness.judge.verdict import Judged, Verdict, broken_law, judge_answer, same_bits, worst_of
 from harness.plan import Task
 from harness.process import WorkerProcess
@@ -37,6 +37,7 @@ class Plan:
     laws: list[Law]
     repeat: int
     batch: int | None
+    gradients: range
 
 
 def check_task(
@@ -49,7 +50,7 @@ def check_task(
     try:
         if task.case.raises:
             return _check_bad_input(task, operator, registry, worker, seed, deadline_s)
-        first = _plan(task, operator, seed)
+        first = _plan(task, operator, registry, seed)
         received = _ask(task, registry, worker, first.calls, deadline_s)
         verdict = _judge_first(task, operator, registry, first, received)
         if verdict.status != "passed":
@@ -76,15 +77,16 @@ def _check_bad_input(
     return Verdict("failed", f"returned {shapes} for bad input instead of raising: {task.case.raises}")
 
 
-def _plan(task: Task, operator: Operator, seed: int) -> Plan:
-    """The first request: the case itself, what its laws derive from it, part of its batch, and the same once more."""
+def _plan(task: Task, operator: Operator, registry: Registry, seed: int) -> Plan:
+    """The first request: the case itself, what its laws derive from it, part of its batch, its gradients, and the same
+    once more."""
     rng = generator(seed, task.id, 0)
     claim = task.declaration.accumulation
     inputs = draw_inputs(operator, task.case, rng)
     calls = [truth(operator, task.case, inputs, claim)]
     laws: list[Law] = []
     batch = None
-    if sum(array.size for array in inputs) < LARGE:
+    if operator.accept is None and sum(array.size for array in inputs) < LARGE:
         for law in operator.properties:
             probe = law.probe(task.case, inputs, rng)
             if probe is None:
@@ -97,8 +99,15 @@ def _plan(task: Task, operator: Operator, seed: int) -> Plan:
             smaller = (inputs[0][:part],)
             batch = len(calls)
             calls.append(truth(operator, derived(task.case, smaller, None), smaller, claim))
+    before = len(calls)
+    if registry.has_gradient(task.declaration) and has_gradient(operator, task.case):
+        calls += [gradient_truth(operator, calls[0], one, rng, claim) for one in operator.gradients]
+        if registry.backends[task.declaration.backend].differentiates and not task.declaration.has_gradient:
+            # the same in two parts, which the library has to accumulate
+            calls.append(in_parts(calls[before], 2))
+    gradients = range(before, len(calls))
     calls.append(dataclasses.replace(calls[0]))
-    return Plan(calls, laws, len(calls) - 1, batch)
+    return Plan(calls, laws, len(calls) - 1, batch, gradients)
 
 
 def _part_of_batch(case: Case) -> int | None:
@@ -125,14 +134,17 @@ def _judge_first(task: Task, operator: Operator, registry: Registry, plan: Plan,
         part = answers[plan.batch].array
         invariant = same_bits(answers[0].array[: task.case.shapes[0][0] // 2], part)
     worst = worst_of(one.comparison for one in answers)
+    gradient = None
+    if plan.gradients:
+        gradient = next((answers[one].status for one in plan.gradients if answers[one].status != "passed"), "passed")
     if failure is not None:
-        return dataclasses.replace(failure, worst=worst)
+        return dataclasses.replace(failure, worst=worst, gradient_status=gradient)
     for law in plan.laws:
         other, second = (None, None) if law.call is None else (answers[law.call], plan.calls[law.call])
         reason = broken_law(law.name, law.probe, answers[0], other, plan.calls[0], second)
         if reason:
-            return Verdict("failed", reason, worst, bitwise, invariant)
-    return Verdict("passed", "", worst, bitwise, invariant)
+            return Verdict("failed", reason, worst, bitwise, invariant, gradient_status=gradient)
+    return Verdict("passed", "", worst, bitwise, invariant, gradient_status=gradient)
 
 
 def _judge_again(
@@ -173,7 +185,8 @@ def _judge_all(
     for judged, call in zip(answers, calls, strict=True):
         if judged.status != "passed":
             lesson = "" if judged.array is None else diagnose(operator, call, judged.array)
-            return answers, Verdict(judged.status, "; ".join(filter(None, (judged.comparison.reason, lesson))))
+            what = "" if call.gradient is None else f"gradient of input {call.gradient}: "
+            return answers, Verdict(judged.status, what + "; ".join(filter(None, (judged.comparison.reason, lesson))))
     if same_bits(answers[0].array, received.read(len(calls))) is False:
         return answers, Verdict(
             "failed", "its output was written again by a later call: each call must return a new array"

@@ -53,7 +53,7 @@ class Case:
     def id(self) -> str:
         """The part of a task's identity that names the case, e.g. `float32[1024x1000]dim=1,values=integers`."""
         shapes = ",".join("x".join(map(str, shape)) for shape in self.shapes)
-        words = [f"{name}={value}" for name, value in self.parameters]
+        words = [f"{name}={_in_words(value)}" for name, value in self.parameters]
         if self.values != "normal":
             words.append(f"values={self.values}")
         if self.layout != "contiguous":
@@ -61,6 +61,11 @@ class Case:
         if self.raises:
             words.append("raises")
         return f"{self.dtype}[{shapes}]{','.join(words)}"
+
+
+def _in_words(value: Any) -> str:
+    """A parameter as an id shows it; sizes as `3x4`, so that no blank or bracket gets in."""
+    return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def grid(
@@ -186,12 +191,32 @@ class Mutant:
     """A wrong implementation that the cases of an operator must expose before any verdict on them counts.
 
     `function` takes NumPy inputs and parameters as an implementation does, and is wrong in the way that `name` says.
-    `lesson` is what to tell the author of an implementation that errs in the very same way.
+    `lesson` is what to tell the author of an implementation that errs in the very same way. With `gradient` it is a
+    wrong gradient with respect to the input of that number, and the cotangent is the last of its arrays.
     """
 
     name: str
     function: Callable[..., Any]
     lesson: str = ""
+    gradient: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient:
+    """The gradient with respect to one input: a vector-Jacobian product, of the shape and dtype of that input.
+
+    `oracle(*inputs, cotangent, **parameters)` is its closed form in higher precision, and `bound(case, (*inputs,
+    cotangent), expected, arithmetic)` the largest permitted |error| of each element; `harness.judge.tracked` makes both
+    of one formula. The cotangent has the shape of the answer.
+    """
+
+    input: int
+    oracle: Callable[..., np.ndarray]
+    bound: Callable[[Case, tuple[np.ndarray, ...], np.ndarray, Arithmetic], np.ndarray]
+
+
+SMOOTH = ("normal", "uniform", "wide", "negative", "grid", "integers", "golden", "cancelling")
+"""Value families without infinities, NaN and overflow: on them a gradient is judged, if an operator names no others."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -202,6 +227,13 @@ class Operator:
     arrays arrive as drawn). `bound(case, inputs, expected, arithmetic)` returns the largest permitted |error| of each
     element, 0 where a right answer is exact. `cost(case)` is the least work. `conformance` are cases small and
     nasty, `benchmarks` large and few. `specification` names whose edge semantics hold.
+
+    `gradients` are judged on the cases whose values are among `gradient_values`. `output_dtype(case)` is the dtype of
+    the answer (default: the case's own). `terms(case)` is how many elements one output adds up (None: nothing is added
+    up). `redraw` says that inputs have a domain (labels, probabilities): while calls are timed, changed elements are
+    taken from a fresh draw. An operator with a random answer declares `accept(case, inputs, answer)`, which returns
+    why a draw of the answer is not what the operator promises, or an empty text, at a stated false-alarm rate; of its
+    oracle only the shape counts, and its mutants have to be exposed by `accept` too.
     """
 
     name: str
@@ -214,6 +246,12 @@ class Operator:
     properties: tuple[Property, ...] = ()
     mutants: tuple[Mutant, ...] = ()
     specification: str = ""
+    gradients: tuple[Gradient, ...] = ()
+    gradient_values: tuple[str, ...] = SMOOTH
+    output_dtype: Callable[[Case], str] | None = None
+    terms: Callable[[Case], int] | None = None
+    redraw: bool = False
+    accept: Callable[[Case, tuple[np.ndarray, ...], np.ndarray], str] | None = None
 
     def __post_init__(self) -> None:
         for cases in (self.conformance, self.benchmarks):
@@ -243,6 +281,10 @@ class Backend:
     `missing()` says why it cannot run here and what to type, or returns None. `from_host` turns a NumPy array into
     the library's, without a copy where it can; `to_host` the reverse, waiting for the device. `array_type` names the
     exact class of an honest answer (`module.Class`). `wait()` returns when the device is idle.
+
+    `differentiate(function, arrays, parameters, cotangent, wanted, passes)` is the library's own reverse mode: the
+    gradient of `function(*arrays, **parameters)` with respect to the array of number `wanted`; with two passes each
+    takes half of the cotangent, and the library accumulates. Without it, implementations bring a `gradient=`.
     """
 
     name: str
@@ -253,7 +295,8 @@ class Backend:
     missing: Callable[[], str | None] = _nothing_missing
     wait: Callable[[], None] = _nothing_to_wait_for
     versions: Callable[[], dict[str, str]] = _no_versions
-    dtypes: tuple[str, ...] = ("float64", "float32", "float16", "bfloat16")
+    dtypes: tuple[str, ...] = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "bool")
+    differentiate: Callable[..., Array] | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -268,6 +311,7 @@ class Implementation:
     accumulation: Accumulation | None = None
     gradient: Callable[..., Any] | None = None
     prepare: Callable[[Case], Callable[..., Array]] | None = None
+    known: Mapping[str, str] | None = None
 
 
 MARK = "__harness_implementations__"
@@ -282,17 +326,23 @@ def implementation(
     accumulation: Accumulation | None = None,
     gradient: Callable[..., Any] | None = None,
     prepare: Callable[[Case], Callable[..., Array]] | None = None,
+    known: Mapping[str, str] | None = None,
 ) -> Callable[[Function], Function]:
     """Mark a function as an implementation of `operator`, and return the function unchanged.
 
     The name is the function's own unless given. `supports(case)` returns why a case is out of scope, or None; it sees
     dtype, shapes, parameters and layout. `prepare(case)` does untimed set-up (compilation included) and returns the
-    function to call; its time is recorded apart.
+    function to call; its time is recorded apart. `gradient(cotangent, *arrays, **parameters)` returns one array for
+    each floating input that the operator has a gradient for, in their order; where the backend differentiates by
+    itself it is not needed.
+
+    `known` marks failures that are known, as glob over case ids -> reason (mandatory): such a row stays failed and
+    shows the reason, but does not fail the run. It is strict: a marked case that passes fails.
     """
 
     def mark(function: Function) -> Function:
         declared = Implementation(
-            operator, backend, name or function.__name__, function, supports, accumulation, gradient, prepare
+            operator, backend, name or function.__name__, function, supports, accumulation, gradient, prepare, known
         )
         marks: list[Implementation] = function.__dict__.setdefault(MARK, [])
         marks.append(declared)
@@ -324,6 +374,7 @@ class Declaration:
     has_gradient: bool = False
     has_prepare: bool = False
     summary: str = field(default="", compare=False)
+    known: tuple[tuple[str, str], ...] = ()
 
     @property
     def id(self) -> str:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.declare import Case
 from harness.judge import trees
 from harness.judge.verdict import Verdict
 from harness.plan import Task, plan, tasks
@@ -104,10 +103,10 @@ def _with_conformance_of(timed: Sequence[Task], checked: list[Task], registry: R
 
 
 def exit_code(command: str, checked: Sequence[Record], timed: Sequence[Record]) -> int:
-    """0 all well; 3 something is wrong; 5 nothing ran, or a benchmark was asked for and nothing was timed."""
-    if any(record.status in WRONG for record in (*checked, *timed)):
+    """0 all well; 3 something is wrong that is not known; 5 nothing ran, or nothing was timed that was to be."""
+    if any(record.is_wrong for record in (*checked, *timed)):
         return 3
-    ran = [record for record in (*checked, *timed) if record.status == "passed"]
+    ran = [record for record in (*checked, *timed) if record.status == "passed" or record.known]
     if not ran or (command == "bench" and not any(record.median_ns is not None for record in timed)):
         return 5
     return 0
@@ -264,6 +263,7 @@ class Execution:
     def _record(self, task: Task, verdict: Verdict, **more: Any) -> Record:
         declared, case = task.declaration, task.case
         status, reason = more.pop("failure", None) or (verdict.status, verdict.reason)
+        known = verdict.known
         return Record(
             **self._shared(),
             operator=declared.operator,
@@ -278,11 +278,20 @@ class Execution:
             max_abs_error=verdict.worst.max_abs_error,
             max_rel_error=verdict.worst.max_rel_error,
             max_ulp=verdict.worst.max_ulp,
-            tree_height=_tree_height(task),
+            tree_height=self._tree_height(task),
             run_to_run_bitwise=verdict.run_to_run_bitwise,
             batch_invariant=verdict.batch_invariant,
+            gradient_status=verdict.gradient_status,
+            known=known,
             **more,
         )
+
+    def _tree_height(self, task: Task) -> int | None:
+        """The height of the declared tree over the terms of one output; None where none is declared or added up."""
+        terms = self._registry.operators[task.declaration.operator].terms
+        if task.declaration.accumulation is None or terms is None or task.case.raises:
+            return None
+        return trees.height(task.declaration.accumulation.tree, terms(task.case))
 
     def _timed_record(self, timing: Timing, group: Group, verdict: Verdict) -> Record:
         """The row of a timed task; without times if anything was wrong with them."""
@@ -319,18 +328,3 @@ class Execution:
 def _key(task: Task) -> Key:
     declared = task.declaration
     return declared.operator, declared.backend, declared.implementation, task.case.id
-
-
-def _tree_height(task: Task) -> int | None:
-    """The height of the declared tree over the elements that one output depends on; None where none is declared."""
-    if task.declaration.accumulation is None:
-        return None
-    return trees.height(task.declaration.accumulation.tree, _terms(task.case))
-
-
-def _terms(case: Case) -> int:
-    shape = case.shapes[0]
-    dim = dict(case.parameters).get("dim")
-    if dim is None:
-        return int(np.prod(shape))
-    return shape[dim] if shape and -len(shape) <= dim < len(shape) else 1

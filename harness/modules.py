@@ -79,6 +79,7 @@ def _implementation_data(one: Implementation) -> dict[str, Any]:
         "accumulation": None if one.accumulation is None else dataclasses.asdict(one.accumulation),
         "has_gradient": one.gradient is not None,
         "has_prepare": one.prepare is not None,
+        "known": dict(one.known or {}),
         "line": getattr(code, "co_firstlineno", 0),
         "summary": ((one.function.__doc__ or "").strip().splitlines() or [""])[0],
     }
@@ -93,6 +94,7 @@ def _backend_data(one: Backend) -> dict[str, Any]:
         "missing": missing,
         "array_type": one.array_type,
         "dtypes": list(one.dtypes),
+        "differentiates": one.differentiate is not None,
     }
 
 

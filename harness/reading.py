@@ -17,7 +17,7 @@ from typing import Any
 from harness.declare import DeclarationError
 from harness.process import START_DEADLINE_S, WorkerFailure, WorkerProcess
 
-CACHE_FORMAT = "1"
+CACHE_FORMAT = "2"
 FRAMEWORKS = ("torch", "cupy", "jax", "triton", "numba", "tensorflow", "cupyx", "jaxlib")
 """Libraries that are never imported to read a declaration."""
 
@@ -134,8 +134,9 @@ def _is_readable(data: Any) -> bool:
 
 IMPLEMENTATION = {
     "operator", "backend", "implementation", "accumulation", "has_gradient", "has_prepare", "line", "summary",
+    "known",
 }  # fmt: skip
-BACKEND = {"name", "library", "missing", "array_type", "dtypes"}
+BACKEND = {"name", "library", "missing", "array_type", "dtypes", "differentiates"}
 
 
 def _installed_libraries() -> str:

@@ -26,7 +26,9 @@ class Record:
 
     Times are integer nanoseconds per call, `bytes` and `flops` the least work that the case needs, `gb_per_s` is
     `bytes` over the median time in 1e9 bytes per second, `percent_of_limit` that rate against the copy rate that was
-    measured in the same run. `tree_height` is the height that the bound was derived from.
+    measured in the same run. `tree_height` is the height that the bound was derived from. `gradient_status` is the
+    status of the gradients where they were judged. `known` is the reason why a failure is known: such a row is shown
+    as failed, and does not fail the run.
     """
 
     run_id: str
@@ -52,6 +54,7 @@ class Record:
     run_to_run_bitwise: bool | None = None
     batch_invariant: bool | None = None
     gradient_status: str | None = None
+    known: str | None = None
     samples: int | None = None
     median_ns: int | None = None
     ci_low_ns: int | None = None
@@ -74,8 +77,15 @@ class Record:
             raise ValueError(f"status {self.status!r} is none of {', '.join(STATUSES)}")
         if (self.status == "passed") != (not self.reason):
             raise ValueError(f"{self.id}: status {self.status!r} with reason {self.reason!r}: only 'passed' has none")
+        if self.known and self.status not in WRONG:
+            raise ValueError(f"{self.id}: status {self.status!r} of a known failure")
         if self.status != "passed" and self.median_ns is not None:
             raise ValueError(f"{self.id}: a time beside the status {self.status!r}: only what passed has one")
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether this row fails the run."""
+        return self.status in WRONG and not self.known
 
     @property
     def id(self) -> str:

@@ -31,6 +31,7 @@ class BackendInfo:
     missing: str | None
     array_type: str
     dtypes: tuple[str, ...]
+    differentiates: bool
     module: str
     path: str
 
@@ -55,6 +56,10 @@ class Registry:
     def missing(self, declaration: Declaration) -> str | None:
         """Why a declaration cannot run here, or None."""
         return self.backends[declaration.backend].missing
+
+    def has_gradient(self, declaration: Declaration) -> bool:
+        """Whether a declaration can be asked for gradients: by its own, or by its backend's reverse mode."""
+        return declaration.has_gradient or self.backends[declaration.backend].differentiates
 
 
 def load(plugins: Sequence[str] = (), operators: Sequence[str] = ()) -> Registry:
@@ -196,7 +201,18 @@ def _declaration(source: Source, data: Mapping[str, Any]) -> Declaration:
         has_gradient=bool(data["has_gradient"]),
         has_prepare=bool(data["has_prepare"]),
         summary=str(data["summary"]),
+        known=_known(data["known"]),
     )
+
+
+def _known(marks: Any) -> tuple[tuple[str, str], ...]:
+    """Marks of known failures; DeclarationError for one that gives no reason."""
+    if not isinstance(marks, Mapping):
+        raise DeclarationError("known= maps globs over case ids to reasons")
+    for pattern, reason in marks.items():
+        if not isinstance(reason, str) or not reason.strip():
+            raise DeclarationError(f"known={{{pattern!r}: ...}} gives no reason; say what fails and why it is known")
+    return tuple((str(pattern), str(reason)) for pattern, reason in marks.items())
 
 
 def _trouble(

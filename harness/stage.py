@@ -62,7 +62,7 @@ class Stage:
         self.worker = worker
         self.calls = list(calls)
         self.calls_at_once = calls_at_once
-        self._answer = {"shape": calls[0].expected.shape, "dtype": calls[0].case.dtype}
+        self._answer = {"shape": calls[0].expected.shape, "dtype": calls[0].answer_dtype}
         self._touched: list[tuple[Region, np.ndarray, np.ndarray, np.ndarray]] = []
         self._largest: dict[int, float] = {}
         self._sizes = [_answer_bytes(call) for call in calls]
@@ -77,6 +77,8 @@ class Stage:
             {
                 "inputs": [region.placed.as_message() for region in regions],
                 "parameters": call.parameters,
+                "gradient": None if call.gradient is None else {"input": call.gradient, "position": call.position},
+                "passes": call.passes,
             }
             for regions, call in zip(self.regions, calls, strict=True)
         ]
@@ -123,18 +125,24 @@ class Stage:
             self.worker.close()
             raise WorkerFailure("untrusted", str(error)) from None
         order = [index for sample in samples for index in sample]
-        expected = [(self.calls[index].expected.shape, self.calls[index].case.dtype) for index in [*order, order[0]]]
+        chosen = [self.calls[index] for index in [*order, order[0]]]
+        expected = [(call.expected.shape, call.answer_dtype) for call in chosen]
         return Received(reply, arena, tuple(slots), tuple(expected))
 
-    def touch(self, rng: np.random.Generator, count: int) -> None:
+    def touch(self, rng: np.random.Generator, count: int, fresh: Sequence[np.ndarray] | None = None) -> None:
         """Change `count` elements of every input, here and in the worker's memory, so that every answer changes; those
-        that were changed before get their values back."""
+        that were changed before get their values back. With `fresh` inputs, the new elements are taken from there."""
         for region, array, places, values in self._touched:
             self._write(region, array, places, values)
         self._touched.clear()
         for call, regions in zip(self.calls, self.regions, strict=True):
-            for array, region in zip(call.inputs, regions, strict=True):
+            for number, (array, region) in enumerate(zip(call.inputs, regions, strict=True)):
                 if not array.size:
+                    continue
+                if fresh is not None:
+                    places = np.unique(rng.integers(0, array.size, count))
+                    self._touched.append((region, array, places, array.flat[places]))
+                    self._write(region, array, places, fresh[number].flat[places])
                     continue
                 if id(region) not in self._largest:
                     self._largest[id(region)] = float(np.max(array, initial=0))
@@ -149,7 +157,7 @@ class Stage:
 
 
 def _answer_bytes(call: Truth) -> int:
-    return int(call.expected.size) * numpy_dtype(call.case.dtype).itemsize
+    return int(call.expected.size) * numpy_dtype(call.answer_dtype).itemsize
 
 
 def _backend_message(registry: Registry, task: Task) -> dict[str, str]:

@@ -8,6 +8,8 @@ import json
 import math
 import os
 import secrets
+import sqlite3
+import time
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -20,7 +22,8 @@ import sqlalchemy as sa
 from harness.record import Record, Sample
 
 DEFAULT = "sqlite:///.harness/results.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+WAL_ATTEMPTS = 40
 
 
 class StoreError(ValueError):
@@ -313,19 +316,41 @@ def _configure_sqlite(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # we emit BEGIN ourselves
-        for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in ("busy_timeout=30000", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        _write_ahead(connection)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _write_ahead(connection: Any) -> None:
+    """Switch to WAL. While another process switches the same new file, SQLite says "locked" at once, whatever the busy
+    timeout is; so it is asked again."""
+    for attempt in range(1, WAL_ATTEMPTS + 1):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if attempt == WAL_ATTEMPTS:
+                raise
+            time.sleep(0.01 * attempt)
+
+
 def _check_version(engine: sa.Engine) -> None:
+    """Refuse a newer store; give an older one the columns that it lacks (they hold null)."""
     with engine.begin() as connection:
         row = connection.execute(sa.select(_version.c.version)).first()
         if row is None:
             connection.execute(_version.insert(), {"version": SCHEMA_VERSION})
+        elif row[0] < SCHEMA_VERSION:
+            present = {column["name"] for column in sa.inspect(connection).get_columns(_records.name)}
+            for column in _records.columns:
+                if column.name not in present:
+                    kind = column.type.compile(engine.dialect)
+                    connection.exec_driver_sql(f'ALTER TABLE {_records.name} ADD COLUMN "{column.name}" {kind}')
+            connection.execute(_version.update().values(version=SCHEMA_VERSION))
         elif row[0] > SCHEMA_VERSION:
             raise StoreError(
                 f"the store was written by a newer kernel-harness (schema {row[0]}, this one knows {SCHEMA_VERSION}); "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 import traceback
@@ -11,7 +12,7 @@ from typing import Any
 from harness.conformance import check_task
 from harness.judge.admission import Admission, admit
 from harness.judge.verdict import Verdict
-from harness.plan import Task
+from harness.plan import Selection, Task
 from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import Registry
 
@@ -60,7 +61,20 @@ class Supervisor:
         self._admissions: dict[str, Admission] = {}
 
     def check(self, task: Task) -> Verdict:
-        """The verdict on one task; a worker that is lost on the way is replaced, and its loss is the verdict."""
+        """The verdict on one task; a worker that is lost on the way is replaced, and its loss is the verdict.
+
+        A failure that is marked as known says so; a marked task that passes has failed.
+        """
+        verdict = self._check(task)
+        reason = next((why for pattern, why in task.declaration.known if task.case.id in Selection([pattern])), None)
+        if reason is None or verdict.status in ("missing", "unsupported"):
+            return verdict
+        if verdict.status == "passed":
+            unexpected = f"passed, but is marked as a known failure ({reason}); drop the mark from known="
+            return dataclasses.replace(verdict, status="failed", reason=unexpected)
+        return dataclasses.replace(verdict, known=reason)
+
+    def _check(self, task: Task) -> Verdict:
         missing = self.registry.missing(task.declaration)
         if missing:
             return Verdict("missing", missing)

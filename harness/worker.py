@@ -75,7 +75,7 @@ class Worker:
             return {"unsupported": str(refused)[: wire.LONGEST_TEXT]}
         function, prepare_ns = self._prepare(declared, case, target)
         try:
-            calls = [self._call(function, call, backend) for call in request["calls"]]
+            calls = [self._call(declared, function, call, backend) for call in request["calls"]]
         except Unsupported as refusal:
             return {"unsupported": str(refusal)}
         answers, wall, cpu = self._time(request, calls, backend)
@@ -135,8 +135,13 @@ class Worker:
         except Exception as error:
             return {"error": f"reading the answer: {type(error).__name__}: {error}", "error_kind": "error"}
 
-    def _call(self, function: Callable[..., Any], call: dict[str, Any], backend: Backend) -> Call:
+    def _call(
+        self, declared: Implementation, function: Callable[..., Any], call: dict[str, Any], backend: Backend
+    ) -> Call:
         arrays = [backend.from_host(wire.Placed.from_message(one).view(self._memory)) for one in call["inputs"]]
+        wanted = call["gradient"]
+        if wanted is not None:
+            function = _gradient(declared, function, backend, wanted["input"], wanted["position"], call["passes"])
         return function, arrays, dict(call["parameters"])
 
     def _prepare(
@@ -172,6 +177,28 @@ class Worker:
         self._served += 1
         if self._served % 64 == 0:
             gc.collect()
+
+
+def _gradient(
+    declared: Implementation, function: Callable[..., Any], backend: Backend, wanted: int, position: int, passes: int
+) -> Callable[..., Any]:
+    """A call of the gradient: the last array is the cotangent, and `position` says which of the gradients is wanted."""
+    own = declared.gradient
+    if own is not None:
+
+        def by_hand(*arrays: Any, **parameters: Any) -> Any:
+            found = own(arrays[-1], *arrays[:-1], **parameters)
+            return found[position] if isinstance(found, tuple) else found
+
+        return by_hand
+    differentiate = backend.differentiate
+    if differentiate is None:
+        raise Unsupported(f"{backend.name} does not differentiate, and no gradient= is declared")
+
+    def automatic(*arrays: Any, **parameters: Any) -> Any:
+        return differentiate(function, arrays[:-1], parameters, arrays[-1], wanted, passes)
+
+    return automatic
 
 
 def _nothing(request: dict[str, Any], backend: Backend) -> Implementation:

@@ -97,7 +97,7 @@ def _conformance(report: Report) -> list[dict[str, Any]]:
 def _implementation(name: str, records: list[Record]) -> dict[str, Any]:
     cells = {dtype: _cell([one for one in records if one.dtype == dtype]) for dtype in DTYPES}
     errors = [one.error_over_bound for one in records if one.error_over_bound is not None]
-    reasons = [one for one in records if one.status in WRONG][:MOST_REASONS]
+    reasons = [one for one in records if one.is_wrong][:MOST_REASONS]
     others: dict[str, int] = Counter(one.reason for one in records if one.status in ("unsupported", "missing"))
     return {"name": name, "cells": cells, "worst": max(errors, default=None), "reasons": reasons, "others": others}
 

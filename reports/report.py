@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.record import STATUSES, WRONG, Record, Sample
+from harness.record import STATUSES, Record, Sample
 
 from .words import plain
 
@@ -33,7 +33,12 @@ class Report:
     @property
     def wrong(self) -> list[Record]:
         """The records that make a run end in a conformance failure, in the order in which they were made."""
-        return [record for record in self.records if record.status in WRONG]
+        return [record for record in self.records if record.is_wrong]
+
+    @property
+    def known(self) -> list[Record]:
+        """Failures that their implementation marks as known, with a reason."""
+        return [record for record in self.records if record.known]
 
     @property
     def disturbance(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from harness.record import STATUSES, WRONG, Record
+from harness.record import STATUSES, Record
 
 from .ranking import Place, Ranking, rankings
 from .report import Report, again
@@ -67,6 +67,7 @@ def conformance_lines(report: Report) -> Iterator[Text]:
     width = max((len(plain(name)) for name in by_implementation), default=0)
     for name, records in by_implementation.items():
         yield _implementation_line(plain(name).ljust(width), records)
+    yield from _known(report)
     yield from _failures(report)
     total = " · ".join(f"{count} {status}" for status, count in report.counts.items())
     yield Text(f"\n{total or 'nothing ran'}   (run {report.run['run_id']}, seed {report.run['seed']})", "bold")
@@ -74,16 +75,31 @@ def conformance_lines(report: Report) -> Iterator[Text]:
 
 def _implementation_line(name: str, records: list[Record]) -> Text:
     counts = Counter(record.status for record in records)
-    wrong = any(status in WRONG for status in counts)
+    wrong = any(record.is_wrong for record in records)
+    known = sum(bool(record.known) for record in records)
     worst = max((one.error_over_bound for one in records if one.error_over_bound is not None), default=None)
     line = Text(name, "red" if wrong else "yellow" if not counts["passed"] else "green")
     line.append("  " + " · ".join(f"{status} {counts[status]}" for status in STATUSES if counts[status]), "default")
+    if known:
+        line.append(f" ({known} known)", "default")
     if worst is not None and not wrong:
         line.append(f"   worst error/bound {number(worst, 2)}", "dim")
     missing = next((record.reason for record in records if record.status == "missing"), "")
     if missing:
         line.append(f"   {plain(missing)}", "default")
     return line
+
+
+def _known(report: Report) -> Iterator[Text]:
+    """What is known to be wrong: one line per reason, with one selector that shows it."""
+    by_reason: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in report.known:
+        by_reason[(f"{record.operator}/{record.backend}/{record.implementation}", record.known or "")].append(record)
+    if by_reason:
+        yield Text(f"\n{len(report.known)} known failures:", "bold yellow")
+    for (name, reason), records in by_reason.items():
+        yield Text(f"  {plain(name)} ({len(records)})  ", "yellow").append(plain(reason)[:300], "default")
+        yield Text(f"      {again(records[0], report)}", "dim")
 
 
 def _failures(report: Report) -> Iterator[Text]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from harness.declare import Accumulation, Mutant, Operator
-from harness.judge.compare import compare
-from harness.judge.truth import Truth, draw_inputs, generator, truth
+from harness.declare import Accumulation, Gradient, Mutant, Operator
+from harness.judge.truth import Truth, draw_inputs, generator, gradient_truth, has_gradient, truth
+from harness.precision import round_to
 
 LOOSEST = Accumulation()
 """Any order, the default accumulator: what is exposed under this claim is exposed under every narrower one."""
@@ -49,14 +49,41 @@ def admit(operator: Operator, seed: int) -> Admission:
     """Judge every mutant on the operator's conformance cases, each until the first case that exposes it."""
     cases = [case for case in operator.conformance if not case.raises and case.layout == "contiguous"]
     cases.sort(key=lambda case: sum(int(np.prod(shape)) for shape in case.shapes))
-    alive = list(operator.mutants)
+    mutants = (*operator.mutants, *(wrong for gradient in operator.gradients for wrong in wrong_gradients(gradient)))
+    alive = list(mutants)
     for case in cases:
         if not alive:
             break
         inputs = draw_inputs(operator, case, generator(seed, f"admission/{operator.name}/{case.id}", 0))
-        true = truth(operator, case, inputs, LOOSEST)
-        alive = [mutant for mutant in alive if not exposes(true, mutant)]
-    return Admission(operator.name, len(operator.mutants), tuple(mutant.name for mutant in alive))
+        rng = generator(seed, f"admission/{operator.name}/{case.id}", 1)
+        trues: dict[int | None, Truth] = {None: truth(operator, case, inputs, LOOSEST)}
+        if has_gradient(operator, case):
+            trues |= {one.input: gradient_truth(operator, trues[None], one, rng, LOOSEST) for one in operator.gradients}
+        alive = [one for one in alive if one.gradient not in trues or not exposes(trues[one.gradient], one)]
+    return Admission(operator.name, len(mutants), tuple(mutant.name for mutant in alive))
+
+
+def wrong_gradients(gradient: Gradient) -> tuple[Mutant, ...]:
+    """What every gradient can get wrong, made from its own oracle."""
+    number = gradient.input
+
+    def right(arrays: tuple[np.ndarray, ...], parameters: dict[str, Any]) -> np.ndarray:
+        return round_to(np.asarray(gradient.oracle(*arrays, **parameters)), arrays[number].dtype.name)
+
+    def mutant(name: str, function: Callable[..., Any], lesson: str = "") -> Mutant:
+        return Mutant(f"gradient_{number}_{name}", lambda *a, **p: function(a, p), lesson, number)
+
+    return (
+        mutant("zeros", lambda a, p: np.zeros_like(right(a, p))),
+        mutant("negated", lambda a, p: -right(a, p)),
+        mutant(
+            "of_a_cotangent_of_ones",
+            lambda a, p: right((*a[:-1], np.ones_like(a[-1])), p),
+            "the incoming gradient is ignored: multiply by it",
+        ),
+        mutant("doubled", lambda a, p: right(a, p) + right(a, p), "a gradient of an earlier call is still in it"),
+        mutant("off_by_1e-4", lambda a, p: round_to(gradient.oracle(*a, **p) * 1.0001, a[number].dtype.name)),
+    )
 
 
 def exposes(true: Truth, mutant: Mutant) -> bool:
@@ -66,4 +93,4 @@ def exposes(true: Truth, mutant: Mutant) -> bool:
             answer = mutant.function(*(array.copy() for array in true.inputs), **true.parameters)
     except Exception:
         return True
-    return bool(compare(np.asarray(answer), true.expected, true.bound, true.case.dtype).reason)
+    return bool(true.compare(np.asarray(answer)).reason)

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.declare import Accumulation, Case, Tree
 from harness.judge import trees
-from harness.precision import Format, format_of
+from harness.precision import Format, format_of, is_float
 
 FAILURE = 1e-9
 """The probability, per case, with which a probabilistic bound may be exceeded by a correct implementation."""
@@ -104,7 +104,8 @@ def arithmetic_for(case: Case, accumulation: Accumulation | None, outputs: int, 
     case's own dtype.
     """
     declared = accumulation or UNDECLARED
-    output = format_of(case.dtype)
+    # what is computed on integers is exact or in float64
+    output = format_of(case.dtype if is_float(case.dtype) else "float64")
     default = output.name if accumulation is None else ("float32" if output.digits < 24 else output.name)
     accumulator = min(output.unit, _unit(declared.dtype or default, output))
     between = min(output.unit, _unit(declared.intermediate or declared.dtype or default, output))

@@ -17,7 +17,7 @@ def diagnose(operator: Operator, true: Truth, answer: np.ndarray) -> str:
     if not np.all(np.isfinite(true.bound) | ~np.isfinite(true.expected)):
         return ""  # the claim is at fault, not the answer
     for mutant in operator.mutants:
-        if _gives(mutant, true, answer) and exposes(true, mutant):
+        if mutant.gradient == true.gradient and _gives(mutant, true, answer) and exposes(true, mutant):
             return f"it errs as {mutant.name} does" + (f": {mutant.lesson}" if mutant.lesson else "")
     return ""
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from harness.declare import Case, Operator
-from harness.judge.truth import Truth, draw_inputs, generator
+from harness.judge.truth import Truth, answer_dtype, draw_inputs, generator
 from harness.plan import Task
 from harness.record import Sample
 from harness.timing.statistics import Interval, median_interval
@@ -67,7 +67,7 @@ class Group:
     def call(self, inputs: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> Truth:
         """A call whose truth is not worked out: only an answer's shape is known."""
         unknown = np.broadcast_to(np.float64(0.0), shape)
-        return Truth(self.case, inputs, unknown, unknown)
+        return Truth(self.case, inputs, unknown, unknown, answer_dtype(self.operator, self.case))
 
     @property
     def running(self) -> list[Timing]:

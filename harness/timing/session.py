@@ -199,7 +199,8 @@ class Session:
         if rng is not None:
             time.sleep(SETTLE_S)
             # after the pause: a thread of the plugin's has no time to work ahead on the new values
-            stage.touch(rng, TOUCHED)
+            fresh = draw_inputs(turn.group.operator, turn.group.case, rng) if turn.group.operator.redraw else None
+            stage.touch(rng, TOUCHED, fresh)
         poison = rng is None or rng.random() < POISONED
         start = time.perf_counter_ns()
         try:

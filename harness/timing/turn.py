@@ -30,7 +30,7 @@ class Turn:
         self.timing = timing
         self.audit = audit
         self.calls_per_reading = 1
-        self._group = group
+        self.group = group
         self._process = process
         self._array_type = array_type
         self._elapsed_ns = 0
@@ -62,7 +62,7 @@ class Turn:
         chosen, index = sum(len(sample) for sample in samples[:reading]) + call, samples[reading][call]
         timing = self.timing
         inputs = stage.calls[index].inputs
-        true = truth(self._group.operator, self._group.case, inputs, timing.task.declaration.accumulation)
+        true = truth(self.group.operator, self.group.case, inputs, timing.task.declaration.accumulation)
         judged = judge_answer(received.reply.answers[chosen], received.read(chosen), true, self._array_type)
         if judged.status != "passed":
             last = sum(len(sample) for sample in samples) - 1

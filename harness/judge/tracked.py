@@ -1,0 +1,406 @@
+"""Running error analysis: one formula gives the true answer and a bound on the rounding errors of computing it.
+
+A Tracked array holds values in the oracle's precision, and beside each a bound on how far a computation in the working
+precision may be off it. Every operation propagates the errors of its operands to first order and adds its own rounding
+(Wilkinson's running error analysis; Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.3). What is
+exact is recognised from the data: a result that has no error so far and fits into the working format gets none.
+
+An operator's module writes its formula once, with these operations; `derived_from` makes oracle and bound of it:
+
+    def formula(x: Tracked, target: Tracked, *, reduction: str) -> Tracked:
+        return reduced(square(x - target), reduction)
+
+    oracle, bound = derived_from(formula)
+
+Floating inputs arrive as Tracked; integers and booleans (labels, masks) as plain arrays; parameters as they are. The
+edge semantics are those of the formula in IEEE arithmetic, so the formula is to be written in the order in which the
+specification has it (0 * inf is NaN, max(NaN, 0) is NaN).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.declare import Case, Gradient
+from harness.judge.arithmetic import Arithmetic
+from harness.judge.exact import exact_sums
+from harness.precision import Format, format_of, is_float, numpy_dtype, widen
+
+ALTERNATIVES = 2.0
+"""An implementation may evaluate an algebraically equivalent formula: one with twice the rounding errors is right."""
+DIVISION = 2.0
+"""Roundings in a division: the second is that of a reciprocal which is multiplied."""
+LARGEST_CONTRACTION = 1 << 20
+"""Products up to which a contraction is bounded by its own partial sums, and not only by the height of its tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """The precision that a formula is computed in: of the steps (`form`), and of the sums (`arithmetic`)."""
+
+    arithmetic: Arithmetic
+    form: Format
+
+    def of(self, value: np.ndarray, error: np.ndarray, roundings: Any = 1.0, *, tiny: bool = False) -> np.ndarray:
+        """`error`, and the rounding of `value` to the working format; none where the value is exact and fits."""
+        with np.errstate(all="ignore"):
+            fits = (error == 0) & (value == value.astype(numpy_dtype(self.form.name)).astype(value.dtype))
+            # near underflow another order of the same exact steps rounds
+            fits &= (value == 0) | (np.abs(value) >= np.ldexp(1.0, self.form.lowest_exponent + 2 * self.form.digits))
+            slack = np.where(value == 0, 0.0, self.form.underflow) if tiny else 0.0
+            total = np.where(fits, 0.0, error + roundings * self.form.unit * np.abs(value) + slack)
+            return np.where(np.isfinite(value), total, 0.0)
+
+
+class Tracked:
+    """Values in the oracle's precision, and a bound on the error of each; shapes broadcast as NumPy's do."""
+
+    __array_ufunc__ = None  # array + Tracked is ours to answer
+    __slots__ = ("error", "rounding", "value")
+
+    def __init__(self, value: Any, error: Any, rounding: Rounding | None) -> None:
+        """Without a `rounding` no error is tracked: that is how an oracle is evaluated."""
+        self.value = np.asarray(value)
+        self.error = np.zeros(()) if rounding is None else np.broadcast_to(np.asarray(error), self.value.shape)
+        self.rounding = rounding
+
+    def _new(self, value: Any, error: Callable[[], Any], roundings: Any = 1.0, *, tiny: bool = False) -> Tracked:
+        value = np.asarray(value)
+        if self.rounding is None:
+            return Tracked(value, 0.0, None)
+        with np.errstate(all="ignore"):
+            propagated = np.broadcast_to(np.asarray(error()), value.shape)
+        return Tracked(value, self.rounding.of(value, propagated, roundings, tiny=tiny), self.rounding)
+
+    def _moved(self, change: Callable[[np.ndarray], Any]) -> Tracked:
+        """Values that are only moved: nothing is rounded."""
+        return Tracked(
+            change(self.value), 0.0 if self.rounding is None else change(np.asarray(self.error)), self.rounding
+        )
+
+    def constant(self, value: Any) -> Tracked:
+        """A number or array that is rounded to the working format before it is used."""
+        if isinstance(value, Tracked):
+            return value
+        wide = np.asarray(value, dtype=self.value.dtype)
+        return self._new(wide, lambda: np.zeros(wide.shape))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.value.ndim
+
+    @property
+    def size(self) -> int:
+        return self.value.size
+
+    # ---- moving
+
+    def __getitem__(self, index: Any) -> Tracked:
+        return self._moved(lambda part: part[index])
+
+    def reshape(self, *shape: Any) -> Tracked:
+        return self._moved(lambda part: part.reshape(*shape))
+
+    def moveaxis(self, source: int, destination: int) -> Tracked:
+        return self._moved(lambda part: np.moveaxis(part, source, destination))
+
+    def broadcast_to(self, shape: tuple[int, ...]) -> Tracked:
+        return self._moved(lambda part: np.broadcast_to(part, shape))
+
+    def gathered(self, index: np.ndarray, axis: int) -> Tracked:
+        """Along `axis` the elements at `index` (as numpy.take_along_axis)."""
+        return self._moved(lambda part: np.take_along_axis(part, index, axis))
+
+    # ---- arithmetic
+
+    def __neg__(self) -> Tracked:
+        return Tracked(-self.value, self.error, self.rounding)
+
+    def __add__(self, other: Any) -> Tracked:
+        b = self.constant(other)
+        with np.errstate(all="ignore"):
+            return self._new(self.value + b.value, lambda: self.error + b.error)
+
+    def __sub__(self, other: Any) -> Tracked:
+        return self + -self.constant(other)
+
+    def __mul__(self, other: Any) -> Tracked:
+        b = self.constant(other)
+        with np.errstate(all="ignore"):
+            return self._new(
+                self.value * b.value,
+                lambda: _times(b.value, self.error) + _times(self.value, b.error) + self.error * b.error,
+                tiny=True,
+            )
+
+    def __truediv__(self, other: Any) -> Tracked:
+        b = self.constant(other)
+        with np.errstate(all="ignore"):
+            value = self.value / b.value
+
+            def error() -> Any:
+                # a divisor that may be 0 makes the quotient anything
+                least = np.maximum(np.abs(b.value) - b.error, 0.0)
+                from_divisor = np.where(b.error == 0, 0.0, np.abs(value) * b.error / least)
+                from_dividend = np.where(self.error == 0, 0.0, self.error / least)
+                return from_dividend + from_divisor
+
+            return self._new(value, error, DIVISION, tiny=True)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __rsub__(self, other: Any) -> Tracked:
+        return self.constant(other) - self
+
+    def __rtruediv__(self, other: Any) -> Tracked:
+        return self.constant(other) / self
+
+    def sum(self, axis: int | None = None) -> Tracked:
+        """The sum over one axis (None: all), added up in the order that is claimed."""
+        rows = self.reshape(-1) if axis is None else self.moveaxis(axis, -1)
+        with np.errstate(all="ignore"):
+            total = np.sum(rows.value, axis=-1)
+            if self.rounding is None:
+                return Tracked(total, 0.0, None)
+            finite = np.where(np.isfinite(rows.value), rows.value, 0.0)
+            error = np.sum(rows.error, axis=-1)
+            exact = (error == 0) & exact_sums(finite, self.rounding.arithmetic.unit)
+            error = np.where(exact, 0.0, error + self.rounding.arithmetic.sum_error(finite))
+        return Tracked(total, np.where(np.isfinite(total), error, 0.0), self.rounding)
+
+    def max(self, axis: int, *, keepdims: bool = False) -> Tracked:
+        """The largest element along an axis; -inf of nothing. max(a') - max(a) is at most the largest error."""
+        value = np.max(self.value, axis=axis, keepdims=keepdims, initial=-np.inf)
+        if self.rounding is None:
+            return Tracked(value, 0.0, None)
+        return Tracked(value, np.max(self.error, axis=axis, keepdims=keepdims, initial=0.0), self.rounding)
+
+    def widened(self, error: Any) -> Tracked:
+        """The same with more error, for an intermediate that cancels in the formula but not in an implementation.
+
+        `error` is in units of the working format's roundoff: `loss.widened(abs(x) + abs(y))` for a rounding of each.
+        """
+        if self.rounding is None:
+            return self
+        more = error.value if isinstance(error, Tracked) else np.asarray(error)
+        with np.errstate(all="ignore"):
+            wider = self.error + self.rounding.form.unit * np.where(np.isfinite(more), np.abs(more), 0.0)
+        return Tracked(self.value, np.where(np.isfinite(self.value), wider, 0.0), self.rounding)
+
+    def __abs__(self) -> Tracked:
+        return Tracked(np.abs(self.value), self.error, self.rounding)
+
+
+def _times(factor: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """|factor| * error, 0 where there is no error (0 * inf would be NaN)."""
+    return np.where(error == 0, 0.0, np.abs(factor) * error)
+
+
+def exp(x: Tracked) -> Tracked:
+    with np.errstate(all="ignore"):
+        value = np.exp(x.value)
+        exact = x.value == 0
+        c = 0.0 if x.rounding is None else x.rounding.arithmetic.exp_error
+        return x._new(value, lambda: value * np.expm1(x.error), np.where(exact, 1.0, c), tiny=True)
+
+
+def log(x: Tracked) -> Tracked:
+    with np.errstate(all="ignore"):
+        c = 0.0 if x.rounding is None else x.rounding.arithmetic.log_error
+        return x._new(np.log(x.value), lambda: _log_error(x.value, x.error), c, tiny=True)
+
+
+def log1p(x: Tracked) -> Tracked:
+    with np.errstate(all="ignore"):
+        c = 0.0 if x.rounding is None else x.rounding.arithmetic.log_error
+        return x._new(np.log1p(x.value), lambda: _log_error(1.0 + x.value, x.error), c, tiny=True)
+
+
+def _log_error(value: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """|log(v') - log(v)| for |v' - v| <= error: -log1p(-error / v), infinite where v' may be 0."""
+    relative = np.where(error == 0, 0.0, error / np.abs(value))
+    return np.where(relative < 1.0, -np.log1p(-np.minimum(relative, 1.0)), np.inf)
+
+
+def sqrt(x: Tracked) -> Tracked:
+    with np.errstate(all="ignore"):
+        value = np.sqrt(x.value)
+        # |sqrt(v') - sqrt(v)| = |v' - v| / (sqrt(v') + sqrt(v)), and at most sqrt(|v' - v|)
+        return x._new(value, lambda: np.where(x.error == 0, 0.0, np.minimum(x.error / value, np.sqrt(x.error))))
+
+
+def square(x: Tracked) -> Tracked:
+    return x * x
+
+
+def power(x: Tracked, exponent: float) -> Tracked:
+    """|x| ** exponent for exponents from 1 on; 1 and 2 without a general power."""
+    if exponent == 1:
+        return abs(x)
+    if exponent == 2:
+        return square(x)
+    with np.errstate(all="ignore"):
+        base = np.abs(x.value)
+        value = base**exponent
+        # exp(exponent * log(base)): the logarithm's rounding is multiplied
+        c: Any = 0.0
+        if x.rounding is not None:
+            ln = np.where(base > 0, np.abs(np.log(base)), 0.0)
+            c = x.rounding.arithmetic.exp_error + (x.rounding.arithmetic.log_error + 1) * exponent * ln
+        return x._new(value, lambda: (base + x.error) ** exponent - value, c, tiny=True)
+
+
+def maximum(a: Tracked, b: Any) -> Tracked:
+    """The larger of two; NaN if either is."""
+    other = a.constant(b)
+    if a.rounding is None:
+        return Tracked(np.maximum(a.value, other.value), 0.0, None)
+    return Tracked(np.maximum(a.value, other.value), np.maximum(a.error, other.error), a.rounding)
+
+
+def minimum(a: Tracked, b: Any) -> Tracked:
+    return -maximum(-a, -a.constant(b))
+
+
+def where(condition: np.ndarray, a: Any, b: Any) -> Tracked:
+    """a where the condition holds, else b. The condition is exact: labels, masks, comparisons of inputs."""
+    known = a if isinstance(a, Tracked) else b
+    left, right = known.constant(a), known.constant(b)
+    value = np.where(condition, left.value, right.value)
+    if known.rounding is None:
+        return Tracked(value, 0.0, None)
+    return Tracked(value, np.where(condition, left.error, right.error), known.rounding)
+
+
+def positive(x: Tracked) -> Tracked:
+    """The derivative of max(x, 0): 1 where x > 0, else 0; either where the error of x hides its sign."""
+    value = (x.value > 0).astype(x.value.dtype)
+    value = np.where(np.isnan(x.value), np.nan, value)
+    if x.rounding is None:
+        return Tracked(value, 0.0, None)
+    return Tracked(value, np.where((np.abs(x.value) <= x.error) & (x.error > 0), 1.0, 0.0), x.rounding)
+
+
+def sign(x: Tracked) -> Tracked:
+    """-1, 0 or 1; any of them where the error of x hides its sign."""
+    value = np.sign(x.value)
+    if x.rounding is None:
+        return Tracked(value, 0.0, None)
+    return Tracked(value, np.where((np.abs(x.value) <= x.error) & (x.error > 0), 2.0, 0.0), x.rounding)
+
+
+def sigmoid(x: Tracked) -> Tracked:
+    """1 / (1 + exp(-x)), in the form that does not overflow."""
+    with np.errstate(all="ignore"):
+        e = exp(-abs(x))
+        return where(x.value >= 0, x.constant(1.0) / (e + 1.0), e / (e + 1.0))
+
+
+def softplus(x: Tracked) -> Tracked:
+    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|))."""
+    return maximum(x, 0.0) + log1p(exp(-abs(x)))
+
+
+def contract(a: Tracked, b: Tracked) -> Tracked:
+    """Matrix product (..., m, k) @ (..., k, n) -> (..., m, n), each element a sum in the order that is claimed."""
+    if a.rounding is None:
+        with np.errstate(all="ignore"):
+            return Tracked(a.value @ b.value, 0.0, None)
+    if a.size // max(1, a.shape[-1]) * b.size <= LARGEST_CONTRACTION:
+        products = a[..., :, :, None] * b[..., None, :, :]
+        return products.sum(-2)
+    with np.errstate(all="ignore"):
+        magnitude = np.abs(a.value) @ np.abs(b.value)
+        propagated = np.abs(a.value) @ b.error + a.error @ np.abs(b.value) + a.error @ b.error
+        growth = a.rounding.arithmetic.growth(a.shape[-1]) + a.rounding.form.unit
+        return Tracked(a.value @ b.value, propagated + growth * magnitude, a.rounding)
+
+
+def reduced(losses: Tracked, reduction: str, count: Any = None) -> Tracked:
+    """Elementwise losses by PyTorch's `reduction`; `count` is what a mean divides by (default: how many there are)."""
+    match reduction:
+        case "none":
+            return losses
+        case "sum":
+            return losses.sum()
+        case "mean":
+            return losses.sum() / (float(losses.size) if count is None else count)
+    raise ValueError(f"reduction {reduction!r} is none of none, mean, sum")
+
+
+def spread(cotangent: Tracked, losses: Tracked, reduction: str, count: Any = None) -> Tracked:
+    """The gradient of `reduced` with respect to each loss: the cotangent of the answer, divided where it is a mean."""
+    if reduction == "mean":
+        cotangent = cotangent / (float(losses.size) if count is None else count)
+    return cotangent.broadcast_to(losses.shape)
+
+
+# ---- from formulas to oracles and bounds
+
+Formula = Callable[..., Any]
+_WORKING = {2.0**-53: "float64", 2.0**-24: "float32", 2.0**-11: "float16", 2.0**-8: "bfloat16"}
+
+
+def _wrap(arrays: tuple[np.ndarray, ...], rounding: Rounding | None) -> list[Any]:
+    return [Tracked(widen(x), 0.0, rounding) if is_float(x.dtype.name) else x for x in map(np.asarray, arrays)]
+
+
+def evaluated(formula: Formula, arrays: tuple[np.ndarray, ...], parameters: dict[str, Any]) -> Any:
+    """A formula in the oracle's precision, without errors; a Tracked, or a tuple of them."""
+    return formula(*_wrap(arrays, None), **parameters)
+
+
+def bounded(
+    formula: Formula, arrays: tuple[np.ndarray, ...], parameters: dict[str, Any], arithmetic: Arithmetic
+) -> Any:
+    """A formula with the error of every step, in the precision that `arithmetic` claims."""
+    rounding = Rounding(arithmetic, format_of(_WORKING[arithmetic.unit_between]))
+    return formula(*_wrap(arrays, rounding), **parameters)
+
+
+def allowed(tracked: Tracked, arithmetic: Arithmetic) -> np.ndarray:
+    """The bound on a stored answer: the error of the steps, and the rounding to the output's format."""
+    form = arithmetic.output
+    rounding = Rounding(arithmetic, form)
+    return rounding.of(tracked.value, ALTERNATIVES * np.asarray(tracked.error), tiny=True)
+
+
+def derived_from(formula: Formula) -> tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]:
+    """(oracle, bound) of an operator whose answer is what `formula` returns."""
+
+    @functools.wraps(formula)
+    def oracle(*arrays: np.ndarray, **parameters: Any) -> np.ndarray:
+        return np.asarray(evaluated(formula, arrays, parameters).value)
+
+    def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arithmetic: Arithmetic) -> np.ndarray:
+        return allowed(bounded(formula, inputs, dict(case.parameters), arithmetic), arithmetic)
+
+    return oracle, bound
+
+
+def gradients_of(formula: Formula, *inputs: int) -> tuple[Gradient, ...]:
+    """The gradients with respect to the inputs of these numbers.
+
+    `formula(cotangent, *inputs, **parameters)` returns one Tracked for each of them, in their order: the closed form of
+    the vector-Jacobian product, of the shape of that input.
+    """
+
+    def one(number: int, wanted: int) -> Gradient:
+        def pick(*arrays: Any, **parameters: Any) -> Tracked:
+            found = formula(arrays[-1], *arrays[:-1], **parameters)
+            chosen: Tracked = found[number] if isinstance(found, tuple) else found
+            return chosen
+
+        return Gradient(wanted, *derived_from(pick))
+
+    return tuple(one(number, wanted) for number, wanted in enumerate(inputs))

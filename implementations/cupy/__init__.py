@@ -1,0 +1,52 @@
+"""CuPy on a GPU. This module imports without CuPy."""
+
+import importlib.util
+
+from harness import Backend
+
+
+def missing():
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed; type: pip install 'kernel-harness[cupy]' on a machine with an NVIDIA GPU"
+    import cupy
+
+    try:
+        cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"CuPy finds no GPU: {error}"
+    return None
+
+
+def from_host(array):
+    import cupy
+
+    return cupy.asarray(array)
+
+
+def to_host(array):
+    return array.get()
+
+
+def wait():
+    import cupy
+
+    cupy.cuda.get_current_stream().synchronize()
+
+
+def versions():
+    import cupy
+
+    return {"cupy": cupy.__version__, "CUDA runtime": str(cupy.cuda.runtime.runtimeGetVersion())}
+
+
+backend = Backend(
+    name="cupy",
+    library="cupy",
+    from_host=from_host,
+    to_host=to_host,
+    array_type="cupy.ndarray",
+    missing=missing,
+    wait=wait,
+    versions=versions,
+    dtypes=("float64", "float32", "float16", "int64", "int32", "bool"),
+)
