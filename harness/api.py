@@ -52,9 +52,9 @@ def check(*selectors: str, **options: object) -> Run:
 def bench(*selectors: str, **options: object) -> Run:
     """Conformance, then timing of what was right; stored like the command line's runs.
 
-    Keyword options: `plugins` and `operators` (paths), `store` (URL or path), `seed`, `options`
-    (harness.execute.Options), `progress` (called with text, done, total). Raises harness.plan.NothingSelected if
-    nothing matches.
+    Keyword options: `plugins` and `operators` (paths), `cases` (onnx, torch, or paths), `store` (URL or path), `seed`,
+    `options` (harness.execute.Options), `progress` (called with text, done, total). Raises
+    harness.plan.NothingSelected if nothing matches.
     """
     return run("bench", selectors, **options)  # type: ignore[arg-type]
 
@@ -65,6 +65,7 @@ def run(
     *,
     plugins: Sequence[str] = (),
     operators: Sequence[str] = (),
+    cases: Sequence[str] = (),
     store: str | None = None,
     seed: int | None = None,
     options: Options | None = None,
@@ -78,7 +79,7 @@ def run(
     from harness.store import Store
     from harness.supervisor import fresh_seed
 
-    registry = load(plugins, operators)
+    registry = load(plugins, operators, cases)
     options = options or execute.Options()
     if not resume:
         require_match(registry, selectors)

@@ -43,6 +43,14 @@ Operators = Annotated[
         "--operators", metavar="PATH", help="A file with Operators. It defines what is true, so it is trusted."
     ),
 ]
+Cases = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cases",
+        metavar="SOURCE",
+        help="Further cases: onnx, torch (their own test material), or files that `harness fuzz` wrote.",
+    ),
+]
 StoreUrl = Annotated[
     str | None,
     typer.Option(
@@ -68,13 +76,17 @@ class Format(StrEnum):
 
 @app.command("list")
 def list_(
-    selectors: Selectors = None, plugin: Plugins = None, operators: Operators = None, as_json: Json = False
+    selectors: Selectors = None,
+    plugin: Plugins = None,
+    operators: Operators = None,
+    cases: Cases = None,
+    as_json: Json = False,
 ) -> None:
     """What exists, what is missing here, and how to install it."""
     from harness.listing import list_rows, print_listing
     from harness.plan import NothingSelected, require_match
 
-    registry = _load(plugin, operators)
+    registry = _load(plugin, operators, cases)
     try:
         require_match(registry, selectors or [])
     except NothingSelected as nothing:
@@ -92,6 +104,7 @@ def check(
     selectors: Selectors = None,
     plugin: Plugins = None,
     operators: Operators = None,
+    cases: Cases = None,
     store: StoreUrl = None,
     seed: Seed = None,
     timeout: Timeout = 60.0,
@@ -99,7 +112,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Conformance only: exact gates, error bounds, structure, laws. Exit code 3 if anything is wrong."""
-    run = _execute("check", selectors, plugin, operators, store, seed, None, timeout, resume, 3)
+    run = _execute("check", selectors, plugin, operators, cases, store, seed, None, timeout, resume, 3)
     _print_run("check", run, as_json, store)
 
 
@@ -117,8 +130,43 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Conformance, then the times of what was right; the run is stored."""
-    run = _execute("bench", selectors, plugin, operators, store, seed, budget, timeout, resume, processes)
+    run = _execute("bench", selectors, plugin, operators, None, store, seed, budget, timeout, resume, processes)
     _print_run("bench", run, as_json, store)
+
+
+@app.command()
+def fuzz(
+    selectors: Annotated[list[str], typer.Argument(metavar="SELECTOR", help="operator/backend/implementation, globs.")],
+    plugin: Plugins = None,
+    operators: Operators = None,
+    seed: Seed = None,
+    budget: Annotated[float, typer.Option(metavar="SECONDS", help="Time for each implementation.")] = 30.0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder that findings are kept in.")] = Path(
+        ".harness/regressions"
+    ),
+    timeout: Timeout = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Search for a failing input, shrink it, and keep it as a case. Exit code 3 if one was found."""
+    from harness import searching
+    from harness.plan import NothingSelected
+
+    progress = Progress(sys.stderr.isatty())
+    registry = _load(plugin, operators)
+    try:
+        outcomes = searching.search_all(registry, selectors, seed, budget, timeout, progress)
+    except NothingSelected as nothing:
+        _fail(str(nothing), NOTHING)
+    except ImportError as missing:
+        _fail(f"{missing}; type: pip install 'kernel-harness[fuzz]'", USAGE)
+    finally:
+        progress.close()
+    found = [searching.keep(outcome, output) for outcome in outcomes]
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        searching.print_outcomes(outcomes, found, plugin or [])
+    raise typer.Exit(WRONG_RESULT if any(outcome.finding for outcome in outcomes) else OK)
 
 
 @app.command()
@@ -161,6 +209,7 @@ def _execute(
     selectors: list[str] | None,
     plugin: list[str] | None,
     operators: list[str] | None,
+    cases: list[str] | None,
     store: str | None,
     seed: int | None,
     budget: float | None,
@@ -182,6 +231,7 @@ def _execute(
             selectors or [],
             plugins=plugin or [],
             operators=operators or [],
+            cases=cases or [],
             store=store,
             seed=seed,
             options=options,
@@ -192,7 +242,7 @@ def _execute(
         _fail(str(nothing), NOTHING)
     except LookupError as unknown:
         _fail(str(unknown.args[0]), NOTHING)
-    except (DeclarationError, ValueError) as wrong:
+    except (DeclarationError, ImportError, ValueError) as wrong:
         _fail(str(wrong), USAGE)
     except KeyboardInterrupt:
         _fail(f"interrupted; what was finished is stored, `harness {command} --resume` goes on", 130)
@@ -240,13 +290,15 @@ class Progress:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _load(plugins: Iterable[str] | None, operators: Iterable[str] | None) -> Registry:
+def _load(
+    plugins: Iterable[str] | None, operators: Iterable[str] | None, cases: Iterable[str] | None = None
+) -> Registry:
     from harness.declare import DeclarationError
     from harness.registry import load
 
     try:
-        return load(list(plugins or ()), list(operators or ()))
-    except DeclarationError as error:
+        return load(list(plugins or ()), list(operators or ()), list(cases or ()))
+    except (DeclarationError, ImportError) as error:
         _fail(str(error), USAGE)
 
 

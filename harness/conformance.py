@@ -60,6 +60,29 @@ def check_task(
         return Verdict(refusal.status, refusal.reason)
 
 
+def check_given(
+    task: Task,
+    operator: Operator,
+    registry: Registry,
+    worker: WorkerProcess,
+    inputs: tuple[np.ndarray, ...],
+    deadline_s: float,
+) -> Verdict:
+    """One call on these inputs, judged, and once more for its bits. Raises WorkerFailure if the worker is lost."""
+    try:
+        call = truth(operator, task.case, inputs, task.declaration.accumulation)
+        if not np.all(np.isfinite(call.bound)):
+            return Verdict(
+                "unsupported", "not a digit is guaranteed here: a step overflows, or too many roundings add up"
+            )
+        received = _ask(task, registry, worker, [call, dataclasses.replace(call)], deadline_s)
+        answers, failure = _judge_all(task, operator, registry, [call, call], received)
+        worst = worst_of(one.comparison for one in answers)
+        return Verdict("passed", "", worst) if failure is None else dataclasses.replace(failure, worst=worst)
+    except Refused as refusal:
+        return Verdict(refusal.status, refusal.reason)
+
+
 def _check_bad_input(
     task: Task, operator: Operator, registry: Registry, worker: WorkerProcess, seed: int, deadline_s: float
 ) -> Verdict:

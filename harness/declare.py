@@ -231,7 +231,8 @@ class Operator:
     `gradients` are judged on the cases whose values are among `gradient_values`. `output_dtype(case)` is the dtype of
     the answer (default: the case's own). `terms(case)` is how many elements one output adds up (None: nothing is added
     up). `redraw` says that inputs have a domain (labels, probabilities): while calls are timed, changed elements are
-    taken from a fresh draw. An operator with a random answer declares `accept(case, inputs, answer)`, which returns
+    taken from a fresh draw. `free` are the numbers of the inputs that may hold any value (default: all floating ones,
+    none where `redraw` is set). An operator with a random answer declares `accept(case, inputs, answer)`, which returns
     why a draw of the answer is not what the operator promises, or an empty text, at a stated false-alarm rate; of its
     oracle only the shape counts, and its mutants have to be exposed by `accept` too.
     """
@@ -251,6 +252,7 @@ class Operator:
     output_dtype: Callable[[Case], str] | None = None
     terms: Callable[[Case], int] | None = None
     redraw: bool = False
+    free: tuple[int, ...] | None = None
     accept: Callable[[Case, tuple[np.ndarray, ...], np.ndarray], str] | None = None
 
     def __post_init__(self) -> None:

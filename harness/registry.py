@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import pkgutil
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.declare import Accumulation, Declaration, DeclarationError, Operator, Tree
+import numpy as np
+
+from harness.declare import Accumulation, Case, Declaration, DeclarationError, Operator, Tree
 from harness.judge.trees import FAMILIES
 from harness.nearest import nearest
 from harness.precision import FLOATS
 from harness.reading import Source, builtin_sources, entry_points, plugin_sources, read
+from harness.sources import Sourced
+from harness.sources.files import read_cases
 
 ENTRY_POINTS = "harness"
 OPERATOR_ENTRY_POINTS = "harness.operators"
@@ -62,14 +68,16 @@ class Registry:
         return declaration.has_gradient or self.backends[declaration.backend].differentiates
 
 
-def load(plugins: Sequence[str] = (), operators: Sequence[str] = ()) -> Registry:
+def load(plugins: Sequence[str] = (), operators: Sequence[str] = (), cases: Sequence[str] = ()) -> Registry:
     """Everything built in, installed under the entry-point groups, or named by path.
 
     `plugins` are files or folders with implementations: they are read in a worker. `operators` are files with
-    Operators: they are trusted, and imported here. Raises DeclarationError for a path that does not exist.
+    Operators: they are trusted, and imported here. `cases` are further cases with given inputs: `onnx`, `torch`, files
+    or folders (harness.sources.files). Raises DeclarationError for a path that does not exist, ImportError for a
+    source whose library is missing.
     """
     problems: list[Problem] = []
-    found = _operators(operators, problems)
+    found = _with_cases(_operators(operators, problems), cases, problems)
     sources = [*builtin_sources(), *entry_points(ENTRY_POINTS), *plugin_sources(plugins)]
     declared = read(sources)
     backends = _backends(sources, declared, problems)
@@ -102,6 +110,33 @@ def _operators(paths: Sequence[str], problems: list[Problem]) -> dict[str, Opera
                 continue
             found[thing.name], owner[thing.name] = thing, module
     return dict(sorted(found.items()))
+
+
+def _with_cases(
+    operators: Mapping[str, Operator], sources: Sequence[str], problems: list[Problem]
+) -> dict[str, Operator]:
+    """The operators with further conformance cases, whose inputs are given and not drawn."""
+    given: dict[str, dict[str, Sourced]] = defaultdict(dict)
+    for source in sources:
+        for one in read_cases(source):
+            if one.operator in operators:
+                given[one.operator][one.case.id] = one
+            else:
+                problems.append(Problem(source, f"{one.case.id}: no operator is called {one.operator!r}"))
+    return {name: with_given(one, given[name]) if given[name] else one for name, one in operators.items()}
+
+
+def with_given(operator: Operator, given: Mapping[str, Sourced]) -> Operator:
+    """An operator with further conformance cases by id, whose inputs are given and not drawn."""
+    by_origin = {(one.case.values, one.case.parameters, one.case.dtype): one.inputs for one in given.values()}
+
+    def inputs(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        found = by_origin.get((case.values, case.parameters, case.dtype))
+        return operator.inputs(case, rng) if found is None else found
+
+    own = {case.id for case in operator.conformance}
+    more = tuple(one.case for one in given.values() if one.case.id not in own)
+    return dataclasses.replace(operator, conformance=(*operator.conformance, *more), inputs=inputs)
 
 
 def _import_operator_file(path: str) -> ModuleType:

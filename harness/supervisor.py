@@ -9,7 +9,9 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from harness.conformance import check_task
+import numpy as np
+
+from harness.conformance import check_given, check_task
 from harness.judge.admission import Admission, admit
 from harness.judge.verdict import Verdict
 from harness.plan import Selection, Task
@@ -96,6 +98,19 @@ class Supervisor:
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{os.path.basename(place.filename)}:{place.lineno}"
             return Verdict("error", f"the judge of {operator.name} failed: {type(error).__name__}: {error} ({where})")
+
+    def check_given(self, task: Task, inputs: tuple[np.ndarray, ...]) -> Verdict:
+        """The verdict on one call with given inputs; as `check`, a lost worker is replaced."""
+        operator = self.registry.operators[task.declaration.operator]
+        try:
+            worker = self._worker(trust_of(task))
+            verdict = check_given(task, operator, self.registry, worker, inputs, self.deadline_s)
+        except WorkerFailure as failure:
+            self.replace(trust_of(task))
+            return Verdict(failure.status, failure.reason)
+        if verdict.tainted:
+            self.replace(trust_of(task))
+        return verdict
 
     def admission(self, operator: str) -> Admission:
         """Whether the cases of an operator expose the wrong implementations that are built in; judged once."""

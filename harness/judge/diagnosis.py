@@ -13,12 +13,18 @@ ALIKE = 1e-3
 
 
 def diagnose(operator: Operator, true: Truth, answer: np.ndarray) -> str:
-    """The name and the lesson of the mutant that gives this wrong answer too, or an empty string."""
+    """The name and the lesson of the mutant that gives this wrong answer too, or an empty string; a mutant without a
+    lesson has nothing to say."""
     if not np.all(np.isfinite(true.bound) | ~np.isfinite(true.expected)):
         return ""  # the claim is at fault, not the answer
     for mutant in operator.mutants:
-        if mutant.gradient == true.gradient and _gives(mutant, true, answer) and exposes(true, mutant):
-            return f"it errs as {mutant.name} does" + (f": {mutant.lesson}" if mutant.lesson else "")
+        if (
+            mutant.lesson
+            and mutant.gradient == true.gradient
+            and _gives(mutant, true, answer)
+            and exposes(true, mutant)
+        ):
+            return f"it errs as {mutant.name} does: {mutant.lesson}"
     return ""
 
 
@@ -36,4 +42,4 @@ def _gives(mutant: Mutant, true: Truth, answer: np.ndarray) -> bool:
         apart, off = np.abs(left - right), np.abs(left - true.expected)
         # where the answer is wrong the mutant must explain it: much nearer to the answer than the truth is
         explained = apart <= np.where(off <= true.bound, ALIKE * np.abs(right) + true.bound, 0.1 * off)
-    return bool(np.all(same | explained))
+    return bool(np.all(same | (explained & np.isfinite(off))))

@@ -54,6 +54,8 @@ class Rounding:
             fits &= (value == 0) | (np.abs(value) >= np.ldexp(1.0, self.form.lowest_exponent + 2 * self.form.digits))
             slack = np.where(value == 0, 0.0, self.form.underflow) if tiny else 0.0
             total = np.where(fits, 0.0, error + roundings * self.form.unit * np.abs(value) + slack)
+            # a step that overflows in the working format can be followed by anything
+            total = np.where(np.abs(value) > self.form.largest, np.inf, total)
             return np.where(np.isfinite(value), total, 0.0)
 
 
@@ -371,8 +373,10 @@ def bounded(
 def allowed(tracked: Tracked, arithmetic: Arithmetic) -> np.ndarray:
     """The bound on a stored answer: the error of the steps, and the rounding to the output's format."""
     form = arithmetic.output
-    rounding = Rounding(arithmetic, form)
-    return rounding.of(tracked.value, ALTERNATIVES * np.asarray(tracked.error), tiny=True)
+    error = ALTERNATIVES * np.asarray(tracked.error)
+    stored = Rounding(arithmetic, form).of(tracked.value, error, tiny=True)
+    # an answer beyond the format rounds to infinity, or to the largest number if the error reaches back there
+    return np.where(np.abs(tracked.value) > form.largest, error, stored)
 
 
 def derived_from(formula: Formula) -> tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]:
