@@ -135,6 +135,44 @@ def bench(
 
 
 @app.command()
+def reveal(
+    selectors: Annotated[list[str], typer.Argument(metavar="SELECTOR", help="operator/backend/implementation, globs.")],
+    plugin: Plugins = None,
+    operators: Operators = None,
+    n: Annotated[int, typer.Option("-n", min=1, max=65536, help="How many terms are added up.")] = 4096,
+    dtype: Annotated[str, typer.Option(help="The dtype of the terms.")] = "float32",
+    svg: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Draw each tree as SVG into this folder.")] = None,
+    timeout: Timeout = 60.0,
+    as_json: Json = False,
+) -> None:
+    """The order in which a reduction adds up, revealed by probing, and held against what its author declares.
+
+    Exit code 3 if a declared order is contradicted.
+    """
+    from harness import revealing
+    from harness.plan import NothingSelected
+
+    progress = Progress(sys.stderr.isatty())
+    registry = _load(plugin, operators)
+    try:
+        found = revealing.reveal_all(registry, selectors, n, dtype, timeout, progress)
+    except NothingSelected as nothing:
+        _fail(str(nothing), NOTHING)
+    finally:
+        progress.close()
+    rows = revealing.rows(found)
+    if svg is not None:
+        revealing.draw(found, svg)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        revealing.print_trees(found, rows)
+    if not any(one.tree for one in found):
+        raise typer.Exit(NOTHING)
+    raise typer.Exit(WRONG_RESULT if any(one.contradiction for one in found) else OK)
+
+
+@app.command()
 def fuzz(
     selectors: Annotated[list[str], typer.Argument(metavar="SELECTOR", help="operator/backend/implementation, globs.")],
     plugin: Plugins = None,

@@ -215,6 +215,22 @@ class Gradient:
     bound: Callable[[Case, tuple[np.ndarray, ...], np.ndarray, Arithmetic], np.ndarray]
 
 
+@dataclass(frozen=True, slots=True)
+class Revealing:
+    """How the additions inside an operator are probed: n terms in, and out of the answer something that grows with
+    their sum.
+
+    `case(n, dtype)` is the case of one probe, `inputs(weights)` makes its arrays from the n terms, and `total(answer,
+    n)` is the sum, exactly (`signed`), or anything that grows with it, where terms cannot be negative: there weights
+    are above 0 and the largest is 1.
+    """
+
+    case: Callable[[int, str], Case]
+    inputs: Callable[[np.ndarray], tuple[np.ndarray, ...]]
+    total: Callable[[np.ndarray, int], float]
+    signed: bool = True
+
+
 SMOOTH = ("normal", "uniform", "wide", "negative", "grid", "integers", "golden", "cancelling")
 """Value families without infinities, NaN and overflow: on them a gradient is judged, if an operator names no others."""
 
@@ -232,9 +248,11 @@ class Operator:
     the answer (default: the case's own). `terms(case)` is how many elements one output adds up (None: nothing is added
     up). `redraw` says that inputs have a domain (labels, probabilities): while calls are timed, changed elements are
     taken from a fresh draw. `free` are the numbers of the inputs that may hold any value (default: all floating ones,
-    none where `redraw` is set). An operator with a random answer declares `accept(case, inputs, answer)`, which returns
-    why a draw of the answer is not what the operator promises, or an empty text, at a stated false-alarm rate; of its
-    oracle only the shape counts, and its mutants have to be exposed by `accept` too.
+    none where `redraw` is set). `revealing` says how its additions are probed (`harness reveal`).
+
+    An operator with a random answer declares `accept(case, inputs, answer)`, which returns why a draw of the answer is
+    not what the operator promises, or an empty text, at a stated false-alarm rate; of its oracle only the shape counts,
+    and its mutants have to be exposed by `accept` too.
     """
 
     name: str
@@ -252,6 +270,7 @@ class Operator:
     output_dtype: Callable[[Case], str] | None = None
     terms: Callable[[Case], int] | None = None
     redraw: bool = False
+    revealing: Revealing | None = None
     free: tuple[int, ...] | None = None
     accept: Callable[[Case, tuple[np.ndarray, ...], np.ndarray], str] | None = None
 

@@ -89,13 +89,12 @@ def _operators(paths: Sequence[str], problems: list[Problem]) -> dict[str, Opera
     import harness.cases
 
     modules: list[ModuleType] = []
-    for info in pkgutil.iter_modules(harness.cases.__path__, "harness.cases."):
-        modules.append(importlib.import_module(info.name))
-    for source in entry_points(OPERATOR_ENTRY_POINTS):
+    builtin = [info.name for info in pkgutil.iter_modules(harness.cases.__path__, "harness.cases.")]
+    for name in (*builtin, *(source.name for source in entry_points(OPERATOR_ENTRY_POINTS))):
         try:
-            modules.append(importlib.import_module(source.name))
+            modules.append(importlib.import_module(name))
         except Exception as error:
-            problems.append(Problem(source.name, f"{type(error).__name__}: {error}"))
+            problems.append(Problem(name, f"{type(error).__name__}: {error}"))
     for path in paths:
         modules.append(_import_operator_file(path))
     found: dict[str, Operator] = {}

@@ -17,15 +17,8 @@ from harness.implementations.numpy.softmax import online
 
 from harness.declare import Tree
 from harness.judge.drawing import as_svg, as_text, fold
-from harness.judge.reveal import (
-    NotRevealed,
-    Revealed,
-    contradiction,
-    declared_tree,
-    from_parents,
-    reveal_positive,
-    reveal_signed,
-)
+from harness.judge.reveal import reveal_positive, reveal_signed
+from harness.judge.revealed import NotRevealed, Revealed, contradiction, declared_tree, from_parents
 
 SIZES = (1, 2, 3, 7, 33, 257, 1025, 4096)
 Sum = Callable[[np.ndarray], np.ndarray]
@@ -408,22 +401,25 @@ def test_a_small_tree_is_drawn_whole() -> None:
     [
         (sequential, "1  4096 leaves, one by one  [0 to 4095]"),
         (shuffled, "1  4096 leaves, one by one, strided  [0 to 4095]"),
-        (halves, "1  4096 leaves, pairwise  [0 to 4095]"),
+        (halves, "1  4096 leaves, pairwise, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048 apart  [0 to 4095]"),
         (
             lanes,
-            "1  16 x, pairwise, strided  [0 to 4095]\n2    256 leaves, one by one, strided  [0, 16, 32, ..., 4080]",
+            "1  16 x, pairwise, 8, 4, 2, 1 apart  [0 to 4095]\n2    256 leaves, one by one, strided  [0, 16, 32, ..., 4080]",
         ),
         (
             numpys_own,
-            "1  32 x, pairwise  [0 to 4095]\n"
-            "2    8 x, pairwise, strided  [0 to 127]\n"
+            "1  32 x, pairwise, 128, 256, 512, 1024, 2048 apart  [0 to 4095]\n"
+            "2    8 x, pairwise, 1, 2, 4 apart  [0 to 127]\n"
             "3      16 leaves, one by one, strided  [0, 8, 16, ..., 120]",
         ),
         (
             SUMS["interleaved-host_round_trip"],
-            "1  16 x, one by one  [0 to 4095]\n2    256 leaves, pairwise  [0 to 255]",
+            "1  16 x, one by one  [0 to 4095]\n2    256 leaves, pairwise, 1, 2, 4, 8, 16, 32, 64, 128 apart  [0 to 255]",
         ),
-        (SUMS["warp_shuffle-grid_reduced"], "1  4096 leaves, pairwise, strided  [0 to 4095]"),
+        (
+            SUMS["warp_shuffle-grid_reduced"],
+            "1  4096 leaves, pairwise, 16, 8, 4, 2, 1, 128, 64, 32, 2048, 1024, 512, 256 apart  [0 to 4095]",
+        ),
     ],
 )
 def test_a_large_tree_is_folded(probe: Sum, text: str) -> None:

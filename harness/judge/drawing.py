@@ -11,7 +11,7 @@ from html import escape
 from itertools import pairwise
 from typing import NamedTuple
 
-from harness.judge.reveal import Revealed
+from harness.judge.revealed import Revealed
 
 WHOLE_TEXT = 32
 WHOLE_PICTURE = 128
@@ -124,6 +124,17 @@ def _leaves(tree: Revealed, node: int) -> str:
     return f"{found[0]}, {found[1]}, {found[2]}, ..., {found[-1]}"
 
 
+def _apart(tree: Revealed, node: int, times: int) -> str:
+    """How far apart the first leaves of the operands are, from the first addition to the last: this is what tells a
+    kernel's neighbours (1, 2, 4, ...) from its halves (..., 4, 2, 1)."""
+    distances = []
+    while times > 1:
+        one, other = sorted(tree.children[node], key=lambda child: tree.first_leaves[child])
+        distances.append(tree.first_leaves[other] - tree.first_leaves[one])
+        node, times = one, times // 2
+    return ", ".join(map(str, reversed(distances)))
+
+
 class Line(NamedTuple):
     """A line of the outline of a folded tree: how deep it stands, what it says."""
 
@@ -146,7 +157,10 @@ def outline(tree: Revealed) -> list[Line]:
         inner = [one for one in dict.fromkeys(folds[number].parts) if folds[one].leaves > 1]
         again = f", inside as in line {told[number]}" if inner and number in told else ""
         told.setdefault(number, len(lines) + 1)
-        lines.append(Line(indent, f"{_words(folds[number], folds)}  [{_leaves(tree, node)}]{again}"))
+        words = _words(folds[number], folds)
+        if folds[number].how == "halves" and folds[number].times >= 4:
+            words = f"{words.removesuffix(', strided')}, {_apart(tree, node, folds[number].times)} apart"
+        lines.append(Line(indent, f"{words}  [{_leaves(tree, node)}]{again}"))
         if not again:
             examples = [_example(tree, of_node, node, one) for one in inner]
             waiting.extend((indent + 1, child) for child in reversed(examples))
