@@ -5,22 +5,8 @@ pandas, torch and the database are imported by the functions that use them.
 """
 
 from harness.api import Run, bench, check
-from harness.declare import (
-    Accumulation,
-    Backend,
-    Case,
-    Cost,
-    DeclarationError,
-    Implementation,
-    Mutant,
-    Operator,
-    Probe,
-    Property,
-    Tree,
-    Unsupported,
-    grid,
-    implementation,
-)
+from harness.declare import Accumulation, Case, Cost, DeclarationError, Mutant, Operator, Probe, Property, Tree, grid
+from harness.implement import Backend, Implementation, Unsupported, implementation
 
 __all__ = [
     "Accumulation",

@@ -229,13 +229,21 @@ def report(
 @app.command()
 def doctor(
     overhead: Annotated[bool, typer.Option("--overhead", help="Measure what the harness itself costs.")] = False,
+    constants: Annotated[
+        bool, typer.Option("--constants", help="Measure exp and log of every backend; kept with this machine.")
+    ] = False,
     plugin: Plugins = None,
+    store: StoreUrl = None,
     as_json: Json = False,
 ) -> None:
     """Backends, machine, threads and ceilings; what to fix, and how."""
-    from harness.doctor import diagnose, print_findings
+    from harness.doctor import diagnose, measure_constants, print_findings
 
-    findings = diagnose(_load(plugin, None), overhead=overhead, progress=_say)
+    registry = _load(plugin, None)
+    findings = diagnose(registry, overhead=overhead, progress=_say)
+    if constants:
+        with _opened(store) as opened:
+            findings += measure_constants(registry, opened, _say)
     if as_json:
         print(json.dumps(findings, indent=1, default=str))
     else:

@@ -8,16 +8,21 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import harness.machine as machine
-from harness.declare import Case, Declaration
+from harness import constants
+from harness.declare import Case
+from harness.implement import Declaration
 from harness.plan import plan
 from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import BackendInfo, Registry
 from harness.supervisor import Supervisor, fresh_seed
 from harness.timing.ceiling import Ceilings
 from harness.worker import clocked
+
+if TYPE_CHECKING:
+    from harness.store import Store
 
 WORKING_SETS = (1 << 16, 1 << 20, 1 << 24, 1 << 28)
 MANY_TASKS = 100_000
@@ -41,6 +46,20 @@ def diagnose(registry: Registry, *, overhead: bool, progress: Callable[[str], No
     if overhead:
         findings.extend(measure_overhead(registry, progress))
     return findings
+
+
+def measure_constants(registry: Registry, store: Store, progress: Callable[[str], None]) -> list[Finding]:
+    """Measure exp and log of every backend, keep the constants with this machine, and hold them against the bounds."""
+    found, problems = constants.measure(registry, progress)
+    described = machine.describe()
+    store.describe_machine(machine.machine_id(described), {**described, "constants": [one.as_data() for one in found]})
+    findings = []
+    for one in found:
+        how = "all values" if one.exhaustive else f"{one.inputs:.1e} bit patterns"
+        value = f"{one.error:.3g} u, at {one.worst_input:.6g} ({how})"
+        advice = "beyond what error bounds assume: verdicts on this backend are too strict" if one.is_beyond else ""
+        findings.append(_finding("constant", f"{one.backend} {one.function} {one.dtype}", value, advice))
+    return findings + [_finding("constant", "not measured", problem) for problem in problems]
 
 
 def _finding(topic: str, name: str, value: str, advice: str = "") -> Finding:

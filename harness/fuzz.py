@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.declare import LAYOUTS, Case, Declaration, Operator
+from harness.declare import LAYOUTS, Case, Operator
+from harness.implement import Declaration
 from harness.judge.truth import draw_inputs, generator
 from harness.judge.verdict import Verdict
 from harness.plan import Task
@@ -41,8 +42,16 @@ LARGEST = 1 << 16
 SIZES = (0, 1, 2, 3, 4, 5, 7, 8, 16, 31, 32, 33, 64, 127, 129, 255, 256, 257, 1023, 1024, 1025, 4097)
 THRESHOLDS = (88.72, 88.73, -87.34, -103.98, 11.09, -17.33, 709.78, -745.14, 16777217.0, 2049.0, 1e4, 1e20, 1e-20)
 """Where exp overflows and underflows in a format, where integers stop being exact, where squares do."""
-MOST_SHRINKING = 600
-"""Candidates that the second shrinking may try."""
+SHRINKING_S = 20.0
+"""Seconds beyond the budget that each of the two shrinkings may take."""
+
+
+class _Wrong(Exception):
+    """A candidate on which the implementation is wrong."""
+
+
+class _Spent(BaseException):
+    """The budget is spent. No Exception, so that Hypothesis does not take it for a failure of the candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +107,11 @@ def search(
     smallest: tuple[Candidate, Verdict] | None = None
     strategy = candidates(operator)
 
-    class _Wrong(Exception):
-        pass
-
     def judge(candidate: Candidate | None) -> None:
         nonlocal examples, worst, smallest
-        if candidate is None or (smallest is None and time.monotonic() > end):
+        if time.monotonic() > (end if smallest is None else end + SHRINKING_S):
+            raise _Spent
+        if candidate is None:
             hypothesis.reject()
         assert candidate is not None
         verdict = supervisor.check_given(Task(declaration, candidate.case), candidate.inputs)
@@ -131,11 +139,11 @@ def search(
             phases=[hypothesis.Phase.generate, hypothesis.Phase.target, hypothesis.Phase.shrink],
         )(run)
         # a failure that does not repeat (Flaky) is a failure too; a round that rejected everything is none
-        with contextlib.suppress(_Wrong, HypothesisException):
+        with contextlib.suppress(_Wrong, _Spent, HypothesisException):
             run()
     if smallest is None:
         return Outcome(declaration, examples, worst, None)
-    candidate, verdict = _shrink(declaration, supervisor, *smallest)
+    candidate, verdict = _Shrinking(declaration, supervisor, *smallest).smallest()
     name = f"fuzz:{named(operator.name, candidate.case, candidate.inputs)}"
     sourced = Sourced(operator.name, replace(candidate.case, values=name), candidate.inputs, None, 0.0, 0.0)
     return Outcome(declaration, examples, worst, Finding(declaration, sourced, verdict, examples))
@@ -238,31 +246,70 @@ def _free(operator: Operator, inputs: Sequence[np.ndarray]) -> list[int]:
     return [] if operator.redraw else [n for n, array in enumerate(inputs) if is_float(array.dtype.name)]
 
 
-def _shrink(
-    declaration: Declaration, supervisor: Supervisor, candidate: Candidate, verdict: Verdict
-) -> tuple[Candidate, Verdict]:
-    """Overwrite elements by 0 or 1, in ever smaller pieces, for as long as the implementation is wrong."""
-    tried = 0
-    operator = supervisor.registry.operators[declaration.operator]
-    for number in _free(operator, candidate.inputs):
-        size = candidate.inputs[number].size
-        piece = size
-        while piece >= 1:
-            for start in range(0, size, piece):
-                for simple in (0.0, 1.0):
-                    flat = candidate.inputs[number].reshape(-1)
-                    part = flat[start : start + piece].astype(np.float64)
-                    if tried >= MOST_SHRINKING or bool(np.all((part == 0.0) | (part == simple))):
-                        continue
-                    tried += 1
-                    simpler = _with(candidate, number, slice(start, start + piece), simple)
-                    if not _valid(operator, simpler.case, simpler.inputs):
-                        continue
-                    judged = supervisor.check_given(Task(declaration, simpler.case), simpler.inputs)
-                    if judged.status == verdict.status:
-                        candidate, verdict = simpler, judged
-            piece //= 2
-    return candidate, verdict
+class _Shrinking:
+    """Makes a wrong candidate smaller for as long as the implementation stays wrong in the same way."""
+
+    def __init__(
+        self, declaration: Declaration, supervisor: Supervisor, candidate: Candidate, verdict: Verdict
+    ) -> None:
+        self._declaration = declaration
+        self._supervisor = supervisor
+        self._operator = supervisor.registry.operators[declaration.operator]
+        self._candidate = candidate
+        self._verdict = verdict
+        self._end = time.monotonic() + SHRINKING_S
+
+    def smallest(self) -> tuple[Candidate, Verdict]:
+        self._crop()
+        self._simplify()
+        return self._candidate, self._verdict
+
+    def _accepts(self, candidate: Candidate) -> bool:
+        """Whether the candidate is wrong too; then it is the new one."""
+        if time.monotonic() > self._end or not _valid(self._operator, candidate.case, candidate.inputs):
+            return False
+        verdict = self._supervisor.check_given(Task(self._declaration, candidate.case), candidate.inputs)
+        if verdict.status != self._verdict.status:
+            return False
+        self._candidate, self._verdict = candidate, verdict
+        return True
+
+    def _crop(self) -> None:
+        """Cut every axis of one size down to its front or its end, in all inputs at once."""
+        tried: set[tuple[tuple[tuple[int, ...], ...], int]] = set()
+        while True:
+            shapes = self._candidate.case.shapes
+            sizes = sorted({size for shape in shapes for size in shape if size > 1}, reverse=True)
+            waiting = [size for size in sizes if (shapes, size) not in tried]
+            if not waiting:
+                return
+            size = waiting[0]
+            tried.add((shapes, size))
+            smaller = dict.fromkeys(one for one in (1, 2, 3, 5, size // 4, size // 2, size - 1) if 0 < one < size)
+            any(self._accepts(_cropped(self._candidate, size, to, front)) for to in smaller for front in (True, False))
+
+    def _simplify(self) -> None:
+        """Overwrite elements by 0 or 1, in ever smaller pieces."""
+        for number in _free(self._operator, self._candidate.inputs):
+            size = piece = self._candidate.inputs[number].size
+            while piece >= 1:
+                for start in range(0, size, piece):
+                    for simple in (0.0, 1.0):
+                        part = self._candidate.inputs[number].reshape(-1)[start : start + piece].astype(np.float64)
+                        if not bool(np.all((part == 0.0) | (part == simple))):
+                            self._accepts(_with(self._candidate, number, slice(start, start + piece), simple))
+                piece //= 2
+
+
+def _cropped(candidate: Candidate, size: int, to: int, front: bool) -> Candidate:
+    """Every axis of `size` elements cut to the first or the last `to`."""
+    part = slice(0, to) if front else slice(size - to, size)
+    inputs = tuple(
+        np.ascontiguousarray(array[tuple(part if length == size else slice(None) for length in array.shape)])
+        for array in candidate.inputs
+    )
+    case = _resized(candidate.case, {size: to})
+    return Candidate(replace(case, shapes=tuple(array.shape for array in inputs)), inputs)
 
 
 def _with(candidate: Candidate, number: int, places: slice, value: float) -> Candidate:

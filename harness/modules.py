@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import MagicMock
 
-from harness.declare import Backend, Implementation, implementations_in
+from harness.implement import Backend, Implementation, implementations_in
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.declare import Case, Declaration
+from harness.declare import Case
+from harness.implement import Declaration
 from harness.nearest import nearest
 from harness.registry import Registry
 

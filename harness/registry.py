@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.declare import Accumulation, Case, Declaration, DeclarationError, Operator, Tree
+from harness.declare import Accumulation, Case, DeclarationError, Operator, Tree
+from harness.implement import Declaration
 from harness.judge.trees import FAMILIES
 from harness.nearest import nearest
 from harness.precision import FLOATS

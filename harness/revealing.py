@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.declare import Declaration, Operator, Revealing
+from harness.declare import Operator, Revealing
 from harness.execute import Progress
+from harness.implement import Declaration
 from harness.judge.drawing import as_svg, as_text
 from harness.judge.reveal import reveal_positive, reveal_signed
 from harness.judge.revealed import NotRevealed, Revealed, contradiction

@@ -8,10 +8,6 @@ import json
 import math
 import os
 import secrets
-import sqlite3
-import time
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +16,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from harness.record import Record, Sample
+from harness.schema import (
+    StoreError,
+    check_version,
+    configure_sqlite,
+    machines_table,
+    metadata,
+    records_table,
+    runs_table,
+    samples_table,
+)
 
 DEFAULT = "sqlite:///.harness/results.sqlite"
-SCHEMA_VERSION = 2
-WAL_ATTEMPTS = 40
-
-
-class StoreError(ValueError):
-    """A store that cannot be used; the message says what is wrong and what to type."""
 
 
 class UnknownRun(LookupError):
@@ -59,61 +59,6 @@ class RunInfo:
     used_by_others: float | None
 
 
-def _columns(row: type) -> list[sa.Column[Any]]:
-    """One database column per field of a dataclass."""
-    kinds: dict[type, Any] = {str: sa.Text, int: sa.BigInteger, float: sa.Float(53), bool: sa.Boolean}
-    columns: list[sa.Column[Any]] = []
-    for name, hint in typing.get_type_hints(row).items():
-        options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-        (kind,) = (one for one in options if one is not type(None))
-        columns.append(sa.Column(name, kinds[kind], nullable=type(None) in options))
-    return columns
-
-
-_metadata = sa.MetaData()
-_version = sa.Table("schema_version", _metadata, sa.Column("version", sa.Integer, primary_key=True))
-_machines = sa.Table(
-    "machines",
-    _metadata,
-    sa.Column("machine_id", sa.String(40), primary_key=True),
-    sa.Column("first_seen", sa.Text, nullable=False),
-    sa.Column("description", sa.Text, nullable=False),
-)
-_runs = sa.Table(
-    "runs",
-    _metadata,
-    sa.Column("run_id", sa.String(40), primary_key=True),
-    sa.Column("started_at", sa.Text, nullable=False),
-    sa.Column("finished_at", sa.Text),
-    sa.Column("command", sa.Text, nullable=False),
-    sa.Column("selectors", sa.Text, nullable=False),
-    sa.Column("seed", sa.BigInteger, nullable=False),
-    sa.Column("budget_s", sa.Float(53)),
-    sa.Column("machine_id", sa.String(40), nullable=False),
-    sa.Column("commit", sa.Text),
-    sa.Column("dirty", sa.Boolean),
-    sa.Column("exit_code", sa.Integer),
-    sa.Column("admission", sa.Text),
-    sa.Column("notes", sa.Text),
-    sa.Column("ceiling", sa.Text),
-    sa.Column("used_by_others", sa.Float(53)),
-)
-_records = sa.Table(
-    "records",
-    _metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("phase", sa.String(10), nullable=False),
-    *_columns(Record),
-    sa.UniqueConstraint("run_id", "phase", "operator", "backend", "implementation", "case"),
-)
-_samples = sa.Table(
-    "samples",
-    _metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("run_id", sa.String(40), nullable=False, index=True),
-    *_columns(Sample),
-)
-
 _KEY = ("operator", "backend", "implementation", "case")
 _RECORD_FIELDS = tuple(field.name for field in dataclasses.fields(Record))
 _SAMPLE_FIELDS = tuple(field.name for field in dataclasses.fields(Sample))
@@ -124,12 +69,12 @@ class Store:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._replace = _records.delete().where(
-            _records.c.run_id == sa.bindparam("b_run_id"),
-            _records.c.phase == sa.bindparam("b_phase"),
-            *(_records.c[name] == sa.bindparam(f"b_{name}") for name in _KEY),
+        self._replace = records_table.delete().where(
+            records_table.c.run_id == sa.bindparam("b_run_id"),
+            records_table.c.phase == sa.bindparam("b_phase"),
+            *(records_table.c[name] == sa.bindparam(f"b_{name}") for name in _KEY),
         )
-        self._insert = _records.insert()
+        self._insert = records_table.insert()
 
     @staticmethod
     def open(url: str | None = None) -> Store:
@@ -143,12 +88,12 @@ class Store:
                 f"--store {url}: {error}; for PostgreSQL: pip install 'kernel-harness[postgres]'"
             ) from None
         if engine.dialect.name == "sqlite":
-            _configure_sqlite(engine)
+            configure_sqlite(engine)
             if target.database and target.database != ":memory:":
                 Path(target.database).parent.mkdir(parents=True, exist_ok=True)
         try:
-            _metadata.create_all(engine)
-            _check_version(engine)
+            metadata.create_all(engine)
+            check_version(engine)
         except sa.exc.DBAPIError as error:
             engine.dispose()
             raise StoreError(f"--store {target.render_as_string()}: {error.orig}") from None
@@ -187,13 +132,14 @@ class Store:
             used_by_others=None,
         )
         with self._engine.begin() as connection:
-            known = connection.execute(sa.select(_machines.c.machine_id).where(_machines.c.machine_id == machine_id))
+            same = machines_table.c.machine_id == machine_id
+            known = connection.execute(sa.select(machines_table.c.machine_id).where(same))
             if known.first() is None:
                 description = {"machine_id": machine_id, "first_seen": _stamp(now), "description": json.dumps(machine)}
-                connection.execute(_machines.insert(), description)
+                connection.execute(machines_table.insert(), description)
             row = dataclasses.asdict(info)
             row |= {"selectors": json.dumps(info.selectors), "notes": "[]"}
-            connection.execute(_runs.insert(), row)
+            connection.execute(runs_table.insert(), row)
         return info
 
     def add(self, record: Record, phase: str) -> None:
@@ -209,7 +155,7 @@ class Store:
         if samples:
             rows = [{"run_id": run_id, **{name: getattr(one, name) for name in _SAMPLE_FIELDS}} for one in samples]
             with self._engine.begin() as connection:
-                connection.execute(_samples.insert(), rows)
+                connection.execute(samples_table.insert(), rows)
 
     def note(
         self,
@@ -228,17 +174,18 @@ class Store:
             "used_by_others": used_by_others,
         }
         with self._engine.begin() as connection:
-            connection.execute(_runs.update().where(_runs.c.run_id == run_id).values(**values))
+            connection.execute(runs_table.update().where(runs_table.c.run_id == run_id).values(**values))
 
     def finish_run(self, run_id: str, *, exit_code: int) -> None:
         finished = {"finished_at": _stamp(datetime.datetime.now(datetime.UTC)), "exit_code": exit_code}
         with self._engine.begin() as connection:
-            connection.execute(_runs.update().where(_runs.c.run_id == run_id).values(**finished))
+            connection.execute(runs_table.update().where(runs_table.c.run_id == run_id).values(**finished))
 
     def runs(self) -> list[RunInfo]:
         """All runs, the newest first."""
         with self._engine.connect() as connection:
-            rows = connection.execute(_runs.select().order_by(_runs.c.started_at.desc(), _runs.c.run_id.desc()))
+            newest_first = runs_table.c.started_at.desc(), runs_table.c.run_id.desc()
+            rows = connection.execute(runs_table.select().order_by(*newest_first))
             return [_run_info(row._asdict()) for row in rows]
 
     def run(self, run_id: str | None) -> RunInfo:
@@ -264,31 +211,47 @@ class Store:
 
     def records(self, run_id: str, phase: str | None = None) -> list[Record]:
         """The records of a run in the order in which they were made."""
-        query = sa.select(*(_records.c[name] for name in _RECORD_FIELDS)).where(_records.c.run_id == run_id)
+        query = sa.select(*(records_table.c[name] for name in _RECORD_FIELDS)).where(records_table.c.run_id == run_id)
         if phase is not None:
-            query = query.where(_records.c.phase == phase)
+            query = query.where(records_table.c.phase == phase)
         with self._engine.connect() as connection:
-            return [Record(**row._mapping) for row in connection.execute(query.order_by(_records.c.number))]
+            return [Record(**row._mapping) for row in connection.execute(query.order_by(records_table.c.number))]
 
     def done(self, run_id: str, phase: str) -> set[tuple[str, str, str, str]]:
         """The (operator, backend, implementation, case) that have a record."""
-        query = sa.select(*(_records.c[name] for name in _KEY))
+        query = sa.select(*(records_table.c[name] for name in _KEY))
         with self._engine.connect() as connection:
-            rows = connection.execute(query.where(_records.c.run_id == run_id, _records.c.phase == phase))
+            rows = connection.execute(query.where(records_table.c.run_id == run_id, records_table.c.phase == phase))
             return {(row[0], row[1], row[2], row[3]) for row in rows}
 
     def samples(self, run_id: str) -> list[Sample]:
         """All raw readings of a run."""
-        query = sa.select(*(_samples.c[name] for name in _SAMPLE_FIELDS)).where(_samples.c.run_id == run_id)
+        query = sa.select(*(samples_table.c[name] for name in _SAMPLE_FIELDS)).where(samples_table.c.run_id == run_id)
         with self._engine.connect() as connection:
-            return [Sample(**row._mapping) for row in connection.execute(query.order_by(_samples.c.number))]
+            return [Sample(**row._mapping) for row in connection.execute(query.order_by(samples_table.c.number))]
 
     def machine(self, machine_id: str) -> dict[str, Any]:
         """The description of a machine; empty if it is unknown."""
-        query = sa.select(_machines.c.description).where(_machines.c.machine_id == machine_id)
+        query = sa.select(machines_table.c.description).where(machines_table.c.machine_id == machine_id)
         with self._engine.connect() as connection:
             row = connection.execute(query).first()
         return dict(json.loads(row[0])) if row else {}
+
+    def describe_machine(self, machine_id: str, description: Mapping[str, Any]) -> None:
+        """Add to what is known of a machine, for example its constants."""
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                sa.select(machines_table.c.description).where(machines_table.c.machine_id == machine_id)
+            ).first()
+            text = json.dumps({**(json.loads(row[0]) if row else {}), **description})
+            if row:
+                connection.execute(
+                    machines_table.update().where(machines_table.c.machine_id == machine_id).values(description=text)
+                )
+            else:
+                now = _stamp(datetime.datetime.now(datetime.UTC))
+                values = {"machine_id": machine_id, "first_seen": now, "description": text}
+                connection.execute(machines_table.insert(), values)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -308,54 +271,6 @@ def _url(given: str) -> sa.URL:
         return sa.make_url(given)
     except sa.exc.ArgumentError:
         raise StoreError(f"--store {given}: no URL that SQLAlchemy knows, and no path") from None
-
-
-def _configure_sqlite(engine: sa.Engine) -> None:
-    """WAL, so that reports can read while a run writes; BEGIN IMMEDIATE, so that two writers wait for each other."""
-
-    @sa.event.listens_for(engine, "connect")
-    def _connect(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # we emit BEGIN ourselves
-        for pragma in ("busy_timeout=30000", "synchronous=NORMAL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        _write_ahead(connection)
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _write_ahead(connection: Any) -> None:
-    """Switch to WAL. While another process switches the same new file, SQLite says "locked" at once, whatever the busy
-    timeout is; so it is asked again."""
-    for attempt in range(1, WAL_ATTEMPTS + 1):
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError:
-            if attempt == WAL_ATTEMPTS:
-                raise
-            time.sleep(0.01 * attempt)
-
-
-def _check_version(engine: sa.Engine) -> None:
-    """Refuse a newer store; give an older one the columns that it lacks (they hold null)."""
-    with engine.begin() as connection:
-        row = connection.execute(sa.select(_version.c.version)).first()
-        if row is None:
-            connection.execute(_version.insert(), {"version": SCHEMA_VERSION})
-        elif row[0] < SCHEMA_VERSION:
-            present = {column["name"] for column in sa.inspect(connection).get_columns(_records.name)}
-            for column in _records.columns:
-                if column.name not in present:
-                    kind = column.type.compile(engine.dialect)
-                    connection.exec_driver_sql(f'ALTER TABLE {_records.name} ADD COLUMN "{column.name}" {kind}')
-            connection.execute(_version.update().values(version=SCHEMA_VERSION))
-        elif row[0] > SCHEMA_VERSION:
-            raise StoreError(
-                f"the store was written by a newer kernel-harness (schema {row[0]}, this one knows {SCHEMA_VERSION}); "
-                "upgrade, or name another --store"
-            )
 
 
 def _run_info(row: Mapping[str, Any]) -> RunInfo:

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from harness import wire
-from harness.declare import Backend, Case, Implementation, Unsupported
+from harness.declare import Case
+from harness.implement import Backend, Implementation, Unsupported
 from harness.modules import import_module, read_modules
 from harness.precision import numpy_dtype
 

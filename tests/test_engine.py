@@ -10,17 +10,8 @@ import numpy as np
 import pytest
 
 from harness.arena import Arena, placed_bytes, slot_bytes
-from harness.declare import (
-    LAYOUTS,
-    Accumulation,
-    Case,
-    Declaration,
-    DeclarationError,
-    Tree,
-    grid,
-    implementation,
-    implementations_in,
-)
+from harness.declare import LAYOUTS, Accumulation, Case, DeclarationError, Tree, grid
+from harness.implement import Declaration, implementation, implementations_in
 from harness.plan import NothingSelected, Selection, plan, require_match
 from harness.registry import Registry, load
 from harness.wire import GUARD, WireError, parse, reply_from

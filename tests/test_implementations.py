@@ -14,7 +14,8 @@ import pytest
 from conftest import needs_torch
 
 from harness import Unsupported
-from harness.declare import Implementation, Tree, implementations_in
+from harness.declare import Tree
+from harness.implement import Implementation, implementations_in
 from harness.judge.trees import block_levels
 from harness.precision import numpy_dtype
 

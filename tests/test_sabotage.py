@@ -828,3 +828,44 @@ def test_the_comparator_rejects_everything_where_the_bound_is_infinite(softmax_t
         right * np.float32(1.5), softmax_truth.expected, np.full_like(softmax_truth.bound, np.inf), "float32"
     )
     assert "single digit" in reason.reason
+
+
+# ---- gradients are wrong, and marks of known failures are
+
+SMALL_MSE = "float32[7x33,7x33]reduction=mean"
+WRONG_GRADIENTS = {
+    "cotangent_ignored": "gradient of input 0: 231 of 231 elements are wrong",
+    "two_forgotten": "gradient of input 0: 231 of 231 elements are wrong",
+    "target_with_the_same_sign": "gradient of input 1: 231 of 231 elements are wrong",
+    "gradient_summed_up": "gradient of input 0: shape () where (7, 33) is right",
+    "mean_not_divided": "gradient of input 0: 231 of 231 elements are wrong",
+    "gradient_of_nan": "nan where",
+    "gradient_changes_its_input": "modified its input",
+}
+
+
+@pytest.mark.parametrize(("name", "reason"), WRONG_GRADIENTS.items(), ids=WRONG_GRADIENTS)
+def test_a_wrong_gradient_is_rejected(supervisor: Supervisor, name: str, reason: str) -> None:
+    verdict = first_rejection(supervisor, f"mse/numpy/{name}/{SMALL_MSE}")
+    assert verdict.status == "failed" and reason in verdict.reason
+
+
+def test_the_honest_gradient_passes_and_says_so(supervisor: Supervisor) -> None:
+    for task in tasks(supervisor.registry, "mse/numpy/honest_gradient/float32*"):
+        verdict = supervisor.check(task)
+        assert (verdict.status, verdict.reason) == ("passed", "")
+    (task,) = tasks(supervisor.registry, f"mse/numpy/honest_gradient/{SMALL_MSE}")
+    assert supervisor.check(task).gradient_status == "passed"
+
+
+def test_a_mark_on_what_passes_is_a_failure(supervisor: Supervisor) -> None:
+    verdict = first_rejection(supervisor, f"mse/numpy/right_and_marked_as_wrong/{SMALL_MSE}")
+    assert verdict.status == "failed" and verdict.known is None
+    assert verdict.reason == "passed, but is marked as a known failure (said to be wrong); drop the mark from known="
+
+
+def test_a_mark_hides_no_failure_and_covers_no_other_case(supervisor: Supervisor) -> None:
+    marked = first_rejection(supervisor, f"mse/numpy/three/{SMALL_MSE}")
+    assert marked.status == "failed" and "elements are wrong" in marked.reason and marked.known == "it is always 3"
+    other = first_rejection(supervisor, "mse/numpy/three/float32[31,31]reduction=mean")
+    assert other.status == "failed" and other.known is None

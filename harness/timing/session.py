@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.declare import Declaration
+from harness.implement import Declaration
 from harness.judge.truth import Truth, draw_inputs, generator
 from harness.plan import Task
 from harness.process import WorkerFailure, WorkerProcess
