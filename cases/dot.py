@@ -3,7 +3,7 @@
 y = a_1 b_1 + ... + a_n b_n. Shapes: (n), (n) -> (). The dot product of empty vectors is 0. Oracle: exact products,
 double-double summation. Bound: |error| <= error of the declared tree over the products + u sum |a b| for their
 rounding (0 for fused multiply-add, which may be better, not worse) + u |y| for the store; 0 where products and sums
-are exact. Specification: PyTorch.
+are exact. Gradients: the cotangent times the other vector, with one rounding. Specification: PyTorch.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from harness import Case, Cost, Mutant, Operator, Probe, Property, grid
 from harness.draw import draw
 from harness.judge.arithmetic import Arithmetic
 from harness.judge.exact import exact_sums
+from harness.judge.tracked import Tracked, gradients_of
 from harness.precision import FLOATS, exact_dot, numpy_dtype, round_to, widen
 
 from .reductions import LARGE, SIZES
+from .revealing import OF_DOT
 
 
 def inputs(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
@@ -54,6 +56,10 @@ def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arit
         rounding = np.minimum(rounding, u * np.sum(np.abs(products), axis=-1))
         underflow = a.size * arithmetic.output.underflow
         return arithmetic.sum_error(products) + rounding + arithmetic.output.unit * np.abs(expected) + underflow
+
+
+def gradient(g: Tracked, a: Tracked, b: Tracked) -> tuple[Tracked, Tracked]:
+    return b * g, a * g
 
 
 def swapped(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
@@ -121,7 +127,9 @@ dot = Operator(
     inputs=inputs,
     oracle=oracle,
     bound=bound,
+    gradients=gradients_of(gradient, 0, 1),
     cost=cost,
+    revealing=OF_DOT,
     specification="PyTorch",
     terms=lambda case: case.shapes[0][0],
     properties=(Property("symmetry", swapped), Property("permutation", permuted)),

@@ -7,6 +7,8 @@ t_j = m - x_j, s the sum and rho its relative error (see softmax):
 
 which an implementation by log(softmax(x)) breaks wherever the probability is small. Specification: PyTorch: a row of
 -inf, or with +inf, is NaN.
+
+Gradient: g - exp(y) sum_i g_i, from the stored answer y; oracle and bound by running error analysis.
 """
 
 from __future__ import annotations
@@ -17,22 +19,27 @@ import numpy as np
 
 from harness import Case, Mutant, Operator, Probe, Property, grid
 from harness.judge.arithmetic import Arithmetic
+from harness.judge.tracked import Tracked, exp, gradients_of, log
 from harness.precision import round_to, widen
 
 from .golden import LOG_SOFTMAX, reproduces
 from .reductions import (
     PERMUTED,
     TRANSPOSED,
+    as_stored,
     axis,
     check_dim,
     elementwise_cost,
     exp_cases,
     last,
     mutants,
+    of_rows,
     one_input,
+    rows_of,
     terms,
 )
-from .softmax import _max_of_first, _no_max, denominator_error, restore, shifted, shifted_exp
+from .softmax import FINITE, _max_of_first, _no_max, denominator_error, restore, shifted, shifted_exp, weights
+from .softmax import oracle as softmax_oracle
 
 
 def oracle(x: np.ndarray, *, dim: int | None) -> np.ndarray:
@@ -56,6 +63,25 @@ def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arit
         alone = single & np.all((t == 0) | np.isposinf(t), axis=-1, keepdims=True)
         allowed = np.where(alone, 0.0, allowed)
     return restore(np.broadcast_to(allowed, t.shape), x, axis(case))
+
+
+def gradient(g: Tracked, x: Tracked, *, dim: int) -> Tracked:
+    t, _, total = weights(rows_of(x, dim))
+    y, g = as_stored(t - log(total)), rows_of(g, dim)
+    return of_rows(g - exp(y) * g.sum(-1)[..., None], x, dim)
+
+
+def log_of(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
+    """log_softmax(x) = log(softmax(x)), within the bound, where the probability is a number of its own."""
+    p = softmax_oracle(inputs[0], dim=case["dim"])
+    shown = p > np.finfo(np.float64).tiny
+
+    def relate(answer: np.ndarray, _: None, bound: np.ndarray, __: None) -> tuple[Any, ...]:
+        with np.errstate(all="ignore"):
+            expected = np.log(np.where(shown, p, 1.0))
+        return np.where(shown, widen(answer), 0.0), expected, bound + 1e-12
+
+    return Probe(None, relate)
 
 
 def total_is_one(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
@@ -100,6 +126,8 @@ log_softmax = Operator(
     inputs=one_input,
     oracle=oracle,
     bound=bound,
+    gradients=gradients_of(gradient, 0),
+    gradient_values=FINITE,
     cost=elementwise_cost,
     specification="PyTorch",
     terms=terms,
@@ -109,6 +137,7 @@ log_softmax = Operator(
         TRANSPOSED,
         Property("shift_invariance", shifted),
         Property("exp_sums_to_one", total_is_one),
+        Property("log_of_softmax", log_of),
     ),
     mutants=(
         *mutants(oracle),
@@ -129,6 +158,8 @@ log_softmax = Operator(
     conformance=(
         *grid(dtype=["float64", "float32"], shape=[(3,)], values="golden", dim=0),
         *exp_cases(long=((65537,),)),
+        # sum exp(x - max) exceeds float16's range, the answer does not
+        *grid(dtype=["float16", "bfloat16"], shape=[(131073,)], values="uniform", dim=0),
     ),
     benchmarks=(
         *grid(dtype="float32", shape=[(1024, 1000)], dim=1),

@@ -6,6 +6,9 @@ the sum and rho its relative error (see softmax):
     |error| <= rho + c_l u |ln s| + (u + u_out) |y|
 
 Specification: PyTorch: nothing or only -inf gives -inf; any +inf gives +inf; NaN wins.
+
+Gradient: g exp(x - y), from the stored answer y; oracle and bound by running error analysis. Where all entries are -inf
+there is none (PyTorch gives NaN), and it is not judged.
 """
 
 from __future__ import annotations
@@ -16,22 +19,27 @@ import numpy as np
 
 from harness import Case, Mutant, Operator, Probe, Property, grid
 from harness.judge.arithmetic import Arithmetic
+from harness.judge.tracked import Tracked, exp, gradients_of, log
 from harness.precision import widen
 
 from .golden import LOGSUMEXP, reproduces
 from .reductions import (
     PERMUTED,
     TRANSPOSED,
+    as_stored,
     axis,
     check_dim,
     exp_cases,
     last,
     mutants,
+    of_rows,
     one_input,
     reduction_cost,
+    rows_of,
     terms,
 )
-from .softmax import denominator_error, shifted_exp
+from .revealing import OF_LOGSUMEXP
+from .softmax import FINITE, denominator_error, shifted_exp, weights
 
 
 def oracle(x: np.ndarray, *, dim: int) -> np.ndarray:
@@ -55,6 +63,13 @@ def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arit
     # one finite entry: the answer is that entry
     alone = (np.sum(t == 0, axis=-1) == 1) & np.all((t == 0) | np.isposinf(t), axis=-1)
     return np.where(alone, 0.0, allowed)
+
+
+def gradient(g: Tracked, x: Tracked, *, dim: int) -> Tracked:
+    rows = rows_of(x, dim)
+    _, _, total = weights(rows)
+    y = as_stored(log(total) + rows.max(-1, keepdims=True))
+    return of_rows(exp(rows - y) * g[..., None], x, dim)
 
 
 def shifted(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
@@ -108,7 +123,10 @@ logsumexp = Operator(
     inputs=one_input,
     oracle=oracle,
     bound=bound,
+    gradients=gradients_of(gradient, 0),
+    gradient_values=FINITE,
     cost=reduction_cost,
+    revealing=OF_LOGSUMEXP,
     specification="PyTorch",
     terms=terms,
     properties=(
@@ -135,6 +153,8 @@ logsumexp = Operator(
     conformance=(
         *grid(dtype=["float64", "float32"], shape=[(3,)], values="golden", dim=0),
         *exp_cases(long=((65537,), (2**20 + 1,))),
+        # sum exp(x - max) exceeds float16's range, the answer does not
+        *grid(dtype=["float16", "bfloat16"], shape=[(131073,)], values="uniform", dim=0),
         *grid(dtype=["float32", "float16"], shape=[(4, 3)], values="infinities", dim=1),
     ),
     benchmarks=(

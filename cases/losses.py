@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from harness import Case, Cost, Mutant, grid
+from harness import Case, Cost, Mutant, Probe, Property, grid
 from harness.draw import draw
-from harness.precision import FLOATS, is_float, numpy_dtype
+from harness.precision import FLOATS, is_float, numpy_dtype, widen
 
 from .wrong import Oracle, always, answer
 
@@ -97,3 +98,61 @@ def reduction_mutants(oracle: Oracle) -> tuple[Mutant, ...]:
         Mutant("last_sample_dropped", without_last, "the last sample does not enter the answer"),
         Mutant("one_element_instead_of_a_scalar", squeezed, "the answer of a reduction has no axes"),
     )
+
+
+def in_order(cases: Sequence[Case], *names: str) -> tuple[Case, ...]:
+    """The same cases with their parameters in the order of the operator's signature."""
+    return tuple(replace(case, parameters=tuple((name, case[name]) for name in names)) for case in cases)
+
+
+def signs(shape: tuple[int, ...], dtype: str, rng: np.random.Generator) -> np.ndarray:
+    """Targets -1 and 1, in a floating type."""
+    return np.asarray(rng.choice([-1.0, 1.0], shape)).astype(numpy_dtype(dtype))
+
+
+def reproduces(digits: Mapping[str, Any], half_a_digit: float) -> Property:
+    """On values="golden" the answer agrees with these digits, by the value of `reduction`."""
+
+    def probe(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
+        if case.values != "golden" or case["reduction"] not in digits:
+            return None
+
+        def relate(answer: np.ndarray, _: None, bound: np.ndarray, __: None) -> tuple[Any, ...]:
+            return widen(answer), np.asarray(digits[case["reduction"]]), half_a_digit + bound
+
+        return Probe(None, relate)
+
+    return Property("published_values", probe)
+
+
+def scaled_by(factor: int, of_answer: int, *numbers: int) -> Property:
+    """f(factor x) = of_answer f(x) bit for bit where nothing overflows; `numbers` are the inputs that are scaled."""
+
+    def probe(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
+        if case.layout != "contiguous" or case.values not in ("normal", "uniform") or case.dtype == "float16":
+            return None
+        larger = tuple(x * x.dtype.type(factor) if number in numbers else x for number, x in enumerate(inputs))
+
+        def relate(answer: np.ndarray, other: np.ndarray, *bounds: np.ndarray) -> tuple[Any, ...]:
+            return other, answer.dtype.type(of_answer) * answer, np.zeros_like(answer)
+
+        return Probe(larger, relate)
+
+    return Property("power_of_two_scaling", probe)
+
+
+def unchanged_by(
+    name: str, change: Callable[..., tuple[np.ndarray, ...]], *values: str, exact: bool = True
+) -> Property:
+    """f(change(inputs)) = f(inputs): bit for bit, or else within both bounds; `values` are where it holds (all)."""
+
+    def probe(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
+        if case.layout != "contiguous" or (values and case.values not in values):
+            return None
+
+        def relate(answer: np.ndarray, other: np.ndarray, one: np.ndarray, two: np.ndarray) -> tuple[Any, ...]:
+            return other, answer, np.zeros_like(answer) if exact else one + two
+
+        return Probe(change(*inputs), relate)
+
+    return Property(name, probe)

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness import Case, Cost, Mutant, Probe, Property, grid
 from harness.draw import draw
+from harness.judge.tracked import Rounding, Tracked
 from harness.precision import FLOATS, numpy_dtype, round_to, widen
 
 from .golden import golden_input
@@ -54,12 +55,41 @@ def last(x: np.ndarray, dim: int | None) -> np.ndarray:
     return np.moveaxis(x, dim, -1) if x.ndim else x.reshape(1)
 
 
-def check_dim(x: np.ndarray, dim: int | None) -> None:
+def check_dim(x: np.ndarray | Tracked, dim: int | None) -> None:
     rank = max(1, x.ndim)
     if dim is not None and not -rank <= dim < rank:
         raise IndexError(
             f"dim {dim} is out of range for an array of rank {x.ndim}; it must be in [{-rank}, {rank - 1}]"
         )
+
+
+def rows_of(x: Tracked, dim: int | None) -> Tracked:
+    """As `last`, for a formula."""
+    check_dim(x, dim)
+    if dim is None or x.ndim == 0:
+        return x.reshape(-1)
+    return x.moveaxis(dim, -1)
+
+
+def of_rows(rows: Tracked, x: Tracked, dim: int | None) -> Tracked:
+    """Undo `rows_of` for a formula with as many elements as x."""
+    return rows.reshape(x.shape) if dim is None or x.ndim == 0 else rows.moveaxis(-1, dim)
+
+
+def along(cotangent: Tracked, x: Tracked, dim: int | None) -> Tracked:
+    """The cotangent of a reduction beside every element that went into it: the gradient of a sum."""
+    return of_rows(cotangent[..., None].broadcast_to(rows_of(x, dim).shape), x, dim)
+
+
+def as_stored(y: Tracked) -> Tracked:
+    """What a forward pass leaves for the backward pass: rounded to the type of the answer.
+
+    Frameworks keep the answer and not x; in a half type that is most of the error of a gradient.
+    """
+    if y.rounding is None:
+        return y
+    stored = Rounding(y.rounding.arithmetic, y.rounding.arithmetic.output)
+    return Tracked(y.value, stored.of(y.value, np.asarray(y.error), tiny=True), y.rounding)
 
 
 def elementwise_cost(case: Case) -> Cost:

@@ -9,6 +9,9 @@ t_j = m - x_j, p the answer, tau = sum_i p_i t_i and rho = (tau + c_e + H) u the
 (refined from Blanchard, Higham and Higham, IMA J. Numer. Anal. 41(4), 2021: no term in max - min, since a tiny weight
 pays for its own large t). Exact where all finite entries of a row are equal: 1/m and 0. Specification: PyTorch: a row
 of -inf, or with +inf, is NaN.
+
+Gradient: y (g - sum_i g_i y_i), from the stored answer y as frameworks have it; oracle and bound by running error
+analysis (harness.judge.tracked).
 """
 
 from __future__ import annotations
@@ -18,22 +21,32 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Mutant, Operator, Probe, Property, grid
+from harness.declare import SMOOTH
 from harness.judge.arithmetic import Arithmetic
+from harness.judge.tracked import Tracked, exp, gradients_of
+from harness.judge.tracked import sigmoid as sigmoid_formula
 from harness.precision import FLOATS, round_to, widen
 
 from .golden import SOFTMAX, reproduces
 from .reductions import (
     PERMUTED,
     TRANSPOSED,
+    as_stored,
     axis,
     check_dim,
     elementwise_cost,
     exp_cases,
     last,
     mutants,
+    of_rows,
     one_input,
+    rows_of,
     terms,
 )
+from .revealing import OF_SOFTMAX
+
+FINITE = (*SMOOTH, "overflow", "masked")
+"""Where gradients of an exp are judged: also beyond the range of a bare exp, and beside masked entries."""
 
 
 def shifted_exp(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -86,6 +99,19 @@ def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arit
     return restore(np.broadcast_to(allowed, row.shape), x, axis(case))
 
 
+def weights(rows: Tracked) -> tuple[Tracked, Tracked, Tracked]:
+    """Along the last axis: x - m, w = exp(x - m), and the sum of w, kept as an axis."""
+    t = rows - rows.max(-1, keepdims=True)
+    w = exp(t)
+    return t, w, w.sum(-1)[..., None]
+
+
+def gradient(g: Tracked, x: Tracked, *, dim: int) -> Tracked:
+    _, w, total = weights(rows_of(x, dim))
+    y, g = as_stored(w / total), rows_of(g, dim)
+    return of_rows(y * (g - (g * y).sum(-1)[..., None]), x, dim)
+
+
 def shifted(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
     """On a grid, softmax(x + c) = softmax(x) bit for bit: x - max is exact in both."""
     if case.values != "grid" or case.layout != "contiguous":
@@ -110,6 +136,19 @@ def sums_to_one(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Gener
         total = np.sum(widen(answer), axis=along)
         # a NaN row is judged by the pattern of NaN, not by its sum
         return np.where(np.isnan(total), 1.0, total), np.ones_like(total), np.sum(bound, axis=along) + 1e-12
+
+    return Probe(None, relate)
+
+
+def two_classes(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
+    """softmax([a, b]) = [sigmoid(a - b), sigmoid(b - a)], within the bound."""
+    row = last(widen(inputs[0]), axis(case))
+    if row.shape[-1] != 2 or not np.all(np.isfinite(row)):
+        return None
+    expected = sigmoid_formula(Tracked(row - row[..., ::-1], 0.0, None)).value
+
+    def relate(answer: np.ndarray, _: None, bound: np.ndarray, __: None) -> tuple[Any, ...]:
+        return last(widen(answer), axis(case)), expected, last(bound, axis(case)) + 1e-12
 
     return Probe(None, relate)
 
@@ -147,7 +186,10 @@ softmax = Operator(
     inputs=one_input,
     oracle=oracle,
     bound=bound,
+    gradients=gradients_of(gradient, 0),
+    gradient_values=FINITE,
     cost=elementwise_cost,
+    revealing=OF_SOFTMAX,
     specification="PyTorch",
     terms=terms,
     properties=(
@@ -156,6 +198,7 @@ softmax = Operator(
         TRANSPOSED,
         Property("shift_invariance", shifted),
         Property("sums_to_one", sums_to_one),
+        Property("two_classes_are_a_sigmoid", two_classes),
     ),
     mutants=(
         *mutants(oracle),

@@ -1,6 +1,7 @@
 """sum(x, *, dim=None): the sum of the elements along `dim`, or of all of them.
 
-y = x_1 + ... + x_n. Shapes: (..., n, ...) -> (..., ...) without `dim`; dim=None -> (). Empty sums are 0.
+y = x_1 + ... + x_n. Shapes: (..., n, ...) -> (..., ...) without `dim`; dim=None -> (). Empty sums are 0. Gradient: the
+cotangent beside every element, bit for bit.
 Oracle: double-double pairwise summation, correctly rounded at the end. Bound: |error| <= error of the declared tree +
 u |y| for the store; 0 where the terms are integers (on a common grid) with sum |x| < 1/u, since then every partial
 sum in every order is exact. Specification: PyTorch.
@@ -15,6 +16,7 @@ import numpy as np
 from harness import Case, Operator, Probe, Property, grid
 from harness.judge.arithmetic import Arithmetic
 from harness.judge.exact import exact_sums
+from harness.judge.tracked import Tracked, gradients_of
 from harness.precision import FLOATS, exact_sum, widen
 
 from .reductions import (
@@ -24,6 +26,7 @@ from .reductions import (
     SCALED,
     SIZES,
     TRANSPOSED,
+    along,
     axis,
     check_dim,
     last,
@@ -34,6 +37,7 @@ from .reductions import (
     shape_cases,
     terms,
 )
+from .revealing import OF_SUM
 
 
 def oracle(x: np.ndarray, *, dim: int | None) -> np.ndarray:
@@ -47,6 +51,10 @@ def bound(case: Case, inputs: tuple[np.ndarray, ...], expected: np.ndarray, arit
     if exact.all():
         return np.zeros(expected.shape)
     return np.where(exact, 0.0, arithmetic.sum_error(row) + arithmetic.output.unit * np.abs(expected))
+
+
+def gradient(g: Tracked, x: Tracked, *, dim: int | None) -> Tracked:
+    return along(g, x, dim)
 
 
 def negated(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
@@ -63,7 +71,9 @@ sum = Operator(
     inputs=one_input,
     oracle=oracle,
     bound=bound,
+    gradients=gradients_of(gradient, 0),
     cost=reduction_cost,
+    revealing=OF_SUM,
     specification="PyTorch",
     terms=terms,
     properties=(
@@ -78,6 +88,8 @@ sum = Operator(
         *grid(dtype=["float64", "float16", "bfloat16"], shape=[(1,), (33,), (1025,)], values="integers", dim=0),
         *grid(dtype="float32", shape=LARGE, values="integers", dim=0),
         *grid(dtype="float32", shape=[(65537,)], values="uniform", dim=0),
+        # more than torch gives to one thread: a partial that is stored in a half type on the way is seen here
+        *grid(dtype=["float16", "bfloat16"], shape=[(65537,)], values="uniform", dim=0),
         *grid(dtype=FLOATS, shape=[(1025,)], values=[*NORMALS, "wide", "cancelling", "one_huge"], dim=0),
         *grid(dtype=FLOATS, shape=[(9, 300)], values=["stagnation", "infinities", "nan"], dim=1),
         *grid(dtype=["float64", "float32"], shape=[(300,)], values="subnormal", dim=0),

@@ -404,7 +404,8 @@ def test_a_small_tree_is_drawn_whole() -> None:
         (halves, "1  4096 leaves, pairwise, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048 apart  [0 to 4095]"),
         (
             lanes,
-            "1  16 x, pairwise, 8, 4, 2, 1 apart  [0 to 4095]\n2    256 leaves, one by one, strided  [0, 16, 32, ..., 4080]",
+            "1  16 x, pairwise, 8, 4, 2, 1 apart  [0 to 4095]\n"
+            "2    256 leaves, one by one, strided  [0, 16, 32, ..., 4080]",
         ),
         (
             numpys_own,
@@ -414,7 +415,8 @@ def test_a_small_tree_is_drawn_whole() -> None:
         ),
         (
             SUMS["interleaved-host_round_trip"],
-            "1  16 x, one by one  [0 to 4095]\n2    256 leaves, pairwise, 1, 2, 4, 8, 16, 32, 64, 128 apart  [0 to 255]",
+            "1  16 x, one by one  [0 to 4095]\n"
+            "2    256 leaves, pairwise, 1, 2, 4, 8, 16, 32, 64, 128 apart  [0 to 255]",
         ),
         (
             SUMS["warp_shuffle-grid_reduced"],
@@ -431,7 +433,7 @@ def test_a_tree_with_a_tail_is_folded_up_to_the_tail() -> None:
     assert as_text(reveal_signed(lanes, 1000)) == (
         "1000 leaves, height 73, fan-in 2\n"
         "1  the first, then 8 leaves, one by one  [0 to 999]\n"
-        "2    16 x, pairwise, strided  [0 to 991]\n"
+        "2    16 x, pairwise, 8, 4, 2, 1 apart  [0 to 991]\n"
         "3      62 leaves, one by one, strided  [0, 16, 32, ..., 976]"
     )
 

@@ -15,6 +15,8 @@ from harness.judge.arithmetic import arithmetic_for
 from harness.judge.compare import Comparison, compare
 from harness.precision import format_of, is_float, numpy_dtype
 
+SMALLEST_COTANGENT = 2.0**-10
+
 
 @dataclass(frozen=True, slots=True)
 class Truth:
@@ -87,7 +89,10 @@ def gradient_truth(
     operator: Operator, call: Truth, gradient: Gradient, rng: np.random.Generator, accumulation: Accumulation | None
 ) -> Truth:
     """The gradient of a call with a random cotangent: never of ones, under which a softmax's vanishes."""
-    cotangent = rng.standard_normal(call.expected.shape).astype(numpy_dtype(call.answer_dtype))
+    drawn = rng.standard_normal(call.expected.shape)
+    # it is also asked for in halves, and half of a tiny one would be rounded in float16
+    drawn = np.where(np.abs(drawn) < SMALLEST_COTANGENT, SMALLEST_COTANGENT, drawn)
+    cotangent = drawn.astype(numpy_dtype(call.answer_dtype))
     if call.case.layout == "expanded":  # it lies in memory as the inputs do
         cotangent = _repeated(cotangent)
     inputs = (*call.inputs, np.asarray(cotangent))

@@ -19,7 +19,15 @@ def check_vectors(a, b):
         raise ValueError(f"dot needs two vectors of one length, not shapes {a.shape} and {b.shape}")
 
 
-@implementation("dot", backend="numpy", accumulation=Accumulation(Tree("lanes", 4), strided=Tree("any")))
+def gradient(cotangent, a, b):
+    with np.errstate(all="ignore"):
+        g = working(cotangent)
+        return (g * working(b)).astype(a.dtype), (g * working(a)).astype(b.dtype)
+
+
+@implementation(
+    "dot", backend="numpy", accumulation=Accumulation(Tree("lanes", 4), strided=Tree("any")), gradient=gradient
+)
 def builtin(a, b):
     check_vectors(a, b)
     with np.errstate(all="ignore"):
@@ -35,7 +43,8 @@ def _twin(order, finish):
 
     twin.__doc__ = f"Blocks of {THREADS} threads in {order} order, partials finished by {finish}."
     tree = Tree("blocks", THREADS, TREE_ORDERS[order], TREE_FINISHES[finish])
-    return implementation("dot", backend="numpy", name=f"{order}_{finish}", accumulation=Accumulation(tree))(twin)
+    claim = Accumulation(tree)
+    return implementation("dot", backend="numpy", name=f"{order}_{finish}", accumulation=claim, gradient=gradient)(twin)
 
 
 interleaved_host_round_trip = _twin("interleaved", "host_round_trip")

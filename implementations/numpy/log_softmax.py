@@ -6,13 +6,20 @@ online    one pass for maximum and sum, as softmax's online, and one pass to wri
 
 import numpy as np
 
-from harness import Accumulation, Tree, implementation
+from harness import implementation
 
 from .rows import check_dim, from_rows, to_rows, working
-from .softmax import ONLINE, running_max_and_sum
+from .softmax import ONLINE, THREE_PASSES, running_max_and_sum
 
 
-@implementation("log_softmax", backend="numpy", accumulation=Accumulation(Tree("pairwise", 26), strided=Tree("any")))
+def gradient(cotangent, x, *, dim):
+    g, axis = working(cotangent), check_dim(x, dim) if x.ndim else None
+    with np.errstate(all="ignore"):
+        y = builtin(working(x), dim=dim)
+        return np.asarray(g - np.exp(y) * np.sum(g, axis=axis, keepdims=True)).astype(x.dtype)
+
+
+@implementation("log_softmax", backend="numpy", accumulation=THREE_PASSES, gradient=gradient)
 def builtin(x, *, dim):
     w = working(x)
     axis = check_dim(x, dim)

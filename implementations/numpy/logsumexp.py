@@ -6,13 +6,21 @@ online    one pass for maximum and sum, as softmax's online
 
 import numpy as np
 
-from harness import Accumulation, Tree, implementation
+from harness import implementation
 
-from .rows import check_dim, to_rows, working
-from .softmax import ONLINE, running_max_and_sum
+from .rows import beside, check_dim, to_rows, working
+from .softmax import ONLINE, THREE_PASSES, running_max_and_sum
 
 
-@implementation("logsumexp", backend="numpy", accumulation=Accumulation(Tree("pairwise", 26), strided=Tree("any")))
+def gradient(cotangent, x, *, dim):
+    with np.errstate(all="ignore"):
+        y = builtin(working(x), dim=dim)
+        # where all entries are -inf, nothing depends on them: exp(-inf - 0) is 0, exp(-inf - -inf) NaN
+        y = np.where(np.isinf(y), 0, y)
+        return np.asarray(np.exp(working(x) - beside(y, x, dim)) * beside(working(cotangent), x, dim)).astype(x.dtype)
+
+
+@implementation("logsumexp", backend="numpy", accumulation=THREE_PASSES, gradient=gradient)
 def builtin(x, *, dim):
     w = working(x)
     axis = check_dim(x, dim)

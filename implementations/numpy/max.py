@@ -1,6 +1,7 @@
 """max: NumPy's own, and the twins of the CUDA reductions.
 
-A maximum is a selection: every order gives the same bits, so nothing is declared about it.
+A maximum is a selection: every order gives the same bits, so nothing is declared about it. The gradient goes to the
+largest elements, in equal shares.
 
 builtin        np.max
 interleaved, sequential, warp_shuffle, each _host_round_trip and _grid_reduced: see blocks.py
@@ -11,10 +12,18 @@ import numpy as np
 from harness import implementation
 
 from .blocks import FINISHES, ORDERS, THREADS
-from .rows import check_dim, to_rows
+from .rows import beside, check_dim, to_rows, working
 
 
-@implementation("max", backend="numpy")
+def gradient(cotangent, x, *, dim=None):
+    axis = None if dim is None or x.ndim == 0 else check_dim(x, dim)
+    w = working(x)
+    hit = w == np.max(w, axis=axis, keepdims=True)
+    shares = beside(working(cotangent), x, dim) / np.sum(hit, axis=axis, keepdims=True, dtype=w.dtype)
+    return np.asarray(np.where(hit, shares, 0)).astype(x.dtype)
+
+
+@implementation("max", backend="numpy", gradient=gradient)
 def builtin(x, *, dim=None):
     if x.ndim == 0 and dim is not None:
         check_dim(x, dim)
@@ -36,7 +45,7 @@ def _twin(order, finish):
             return FINISHES[finish](rows, ORDERS[order], np.maximum, -np.inf).reshape(outer).astype(x.dtype)
 
     twin.__doc__ = f"Blocks of {THREADS} threads in {order} order, partials finished by {finish}."
-    return implementation("max", backend="numpy", name=f"{order}_{finish}")(twin)
+    return implementation("max", backend="numpy", name=f"{order}_{finish}", gradient=gradient)(twin)
 
 
 interleaved_host_round_trip = _twin("interleaved", "host_round_trip")

@@ -16,6 +16,13 @@ def check_dim(x, dim):
     return dim % rank
 
 
+def beside(cotangent, x, dim):
+    """The cotangent of a reduction beside every element that went into it."""
+    if dim is None or x.ndim == 0:
+        return np.broadcast_to(cotangent, x.shape)
+    return np.broadcast_to(np.expand_dims(cotangent, check_dim(x, dim)), x.shape)
+
+
 def to_rows(x, dim):
     """A contiguous (rows, n) copy or view of x with `dim` last, and the shape without it; None reduces everything."""
     if dim is None or x.ndim == 0:

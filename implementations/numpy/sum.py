@@ -10,10 +10,16 @@ import numpy as np
 from harness import Accumulation, Tree, implementation
 
 from .blocks import FINISHES, ORDERS, THREADS, TREE_FINISHES, TREE_ORDERS
-from .rows import check_dim, to_rows, working
+from .rows import beside, check_dim, to_rows, working
 
 
-@implementation("sum", backend="numpy", accumulation=Accumulation(Tree("pairwise", 26), strided=Tree("any")))
+def gradient(cotangent, x, *, dim=None):
+    return beside(cotangent, x, dim).copy()
+
+
+@implementation(
+    "sum", backend="numpy", accumulation=Accumulation(Tree("pairwise", 26), strided=Tree("any")), gradient=gradient
+)
 def builtin(x, *, dim=None):
     if x.ndim == 0 and dim is not None:
         check_dim(x, dim)
@@ -31,7 +37,8 @@ def _twin(order, finish):
 
     twin.__doc__ = f"Blocks of {THREADS} threads in {order} order, partials finished by {finish}."
     tree = Tree("blocks", THREADS, TREE_ORDERS[order], TREE_FINISHES[finish])
-    return implementation("sum", backend="numpy", name=f"{order}_{finish}", accumulation=Accumulation(tree))(twin)
+    claim = Accumulation(tree)
+    return implementation("sum", backend="numpy", name=f"{order}_{finish}", accumulation=claim, gradient=gradient)(twin)
 
 
 interleaved_host_round_trip = _twin("interleaved", "host_round_trip")
