@@ -22,7 +22,7 @@ to compute it and each claims one by the order that it declares:
 
 Specification: the formula; PyTorch's broadcasting for the leading axes only: two lengths n that differ are an error,
 also where one is 1, and so is an array without axes. n = 0 gives an empty answer. A NaN makes its whole row NaN.
-Infinities are not specified (a transform makes the row NaN, a direct sum not always), and no case holds any.
+Infinities are not specified (a transform makes the row NaN, a direct sum not always): the oracle refuses them.
 """
 
 from __future__ import annotations
@@ -50,6 +50,11 @@ def check(a: Any, b: Any) -> None:
         raise ValueError(f"circular_correlation needs two last axes of one length, not shapes {a.shape} and {b.shape}")
 
 
+def refuse_infinities(*arrays: Tracked) -> None:
+    if any(np.isinf(x.value).any() for x in arrays):
+        raise ValueError("circular_correlation is not specified for infinities")
+
+
 def sums_to(n: int, *, sign: int) -> np.ndarray:
     """[i, k] -> (k + i) mod n, or (k - i) mod n: which element meets the i-th of the other factor in element k."""
     i, k = np.ogrid[:n, :n]
@@ -68,6 +73,7 @@ def gathered_products(a: Tracked, b: Tracked, *, sign: int) -> Tracked:
 
 def formula(a: Tracked, b: Tracked) -> Tracked:
     check(a, b)
+    refuse_infinities(a, b)
     return gathered_products(a, b, sign=1)
 
 

@@ -234,7 +234,7 @@ def _probabilities(case: Case, rng: np.random.Generator) -> np.ndarray:
         p.flat[rng.integers(p.size)] = -0.25
     elif case.values == "nan_probability":
         p.flat[rng.integers(p.size)] = np.nan
-    return p.astype(numpy_dtype(case.dtype))
+    return np.asarray(p.astype(numpy_dtype(case.dtype)))
 
 
 def published_losses(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:

@@ -2,16 +2,16 @@
 
 1 - cos for a target of 1, max(0, cos - margin) for -1, with cos = <a, b> / (|a| |b|) over the last axis, 0 where a
 vector is 0. Shapes: inputs (D,) or (N, D), both the same, target () or (N,) (int64); none -> the target's shape; sum
-and mean -> (). A target that is neither 1 nor -1 has the loss 0. Gradient:
-+-g (b / |b| - cos a / |a|) / |a| to a, likewise to b, 0 for a closed hinge. Oracle: both vectors are divided
-by their largest element first, so that no square overflows or underflows. Bound: running error analysis of that formula
-(harness.judge.tracked), about (2 H + 8) u on cos, then the sums'.
+and mean -> (). A target that is neither 1 nor -1 has the loss 0. Gradient: +-g (b / |b| - cos a / |a|)
+/ |a| to a, likewise to b, 0 for a closed hinge. Oracle: both vectors are divided by their largest element first, so
+that no square overflows or underflows. Bound: running error analysis of that formula (harness.judge.tracked), about
+(2 H + 8) u on cos, then the sums'; for gradients in float16 also what underflows in a kernel that does not scale.
 
 Specification: PyTorch's definition, in which the length of a vector does not matter; but PyTorch's kernel adds 1e-12 to
 both squared lengths without scaling them. So it is off by 1e-12 / |a|^2 in float64, returns 1 for parallel vectors of
 1e-25, NaN for those of 1e20, and in float16 NaN for a zero vector and cos = 0 where |a|^2 |b|^2 exceeds 65504. Vectors
-with an infinity give NaN. Bad inputs: shapes that differ, targets that are not one per vector,
-more than two axes.
+with an infinity give NaN. Bad inputs: shapes that differ, targets that are not one per vector, more than two
+axes.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def inputs(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
             a = (a.astype(np.float64) * LENGTHS[case.values]).astype(a.dtype)
             b = a * a.dtype.type(2)
         case "parallel":
-            b = a * a.dtype.type(4)
+            # shorter, as |a|^2 |b|^2 must not overflow in float16 by chance
+            b = a * a.dtype.type(0.25)
         case "opposite":
             b = -a
         case "zero_vector":
@@ -106,10 +107,20 @@ def gradient(
     (one, length, scale), (other, other_length, other_scale) = parts
     first, second = one / length.reshape(column), other / other_length.reshape(column)
     cos, down = cos.reshape(column), down.reshape(column)
-    return (
-        down * (second - cos * first) / length.reshape(column) / scale,
-        down * (first - cos * second) / other_length.reshape(column) / other_scale,
-    )
+    to_a = down * (second - cos * first) / length.reshape(column) / scale
+    to_b = down * (first - cos * second) / other_length.reshape(column) / other_scale
+    # a kernel that does not scale differentiates 1 / sqrt(|a|^2 |b|^2): what underflows there comes out |b|^2 a larger
+    return underflowing(to_a, b, a), underflowing(to_b, a, b)
+
+
+def underflowing(down: Tracked, other: Tracked, own: Tracked) -> Tracked:
+    """`down`, with a step of 2 |other|^2 own times the underflow of the working format; it is felt in float16 only."""
+    if down.rounding is None:
+        return down
+    form = down.rounding.form
+    with np.errstate(all="ignore"):
+        factor = 2 * np.sum(other.value**2, axis=-1, keepdims=True) * np.abs(own.value)
+    return down.widened(factor * (form.underflow / form.unit))
 
 
 oracle, bound = derived_from(formula)

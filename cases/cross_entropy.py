@@ -166,12 +166,13 @@ def _through(name: str, log_probabilities: Callable[[np.ndarray], np.ndarray], l
 
 def _minus_logsumexp(x: np.ndarray) -> np.ndarray:
     top = np.max(x, axis=-1, keepdims=True)
-    return x - (top + np.log(np.sum(np.exp(x - top), axis=-1, keepdims=True)))
+    return np.asarray(x - (top + np.log(np.sum(np.exp(x - top), axis=-1, keepdims=True))))
 
 
 def _narrow_exp(x: np.ndarray) -> np.ndarray:
     y = x - np.max(x, axis=-1, keepdims=True)
-    return y - np.log(np.sum(widen(round_to(np.exp(y), "bfloat16")), axis=-1, keepdims=True)).astype(x.dtype)
+    total = np.sum(widen(round_to(np.exp(y), "bfloat16")), axis=-1, keepdims=True)
+    return np.asarray(y - np.log(total), dtype=x.dtype)
 
 
 def _mean_over_all(x: np.ndarray, target: np.ndarray, *weight: np.ndarray, **asked: Any) -> np.ndarray:

@@ -34,6 +34,7 @@ from .reductions import (
     shape_cases,
     terms,
 )
+from .revealing import OF_MEAN
 
 
 def by_count(total: Tracked, n: int) -> Tracked:
@@ -146,6 +147,7 @@ mean = Operator(
     bound=bound,
     gradients=gradients_of(gradient, 0),
     cost=reduction_cost,
+    revealing=OF_MEAN,
     specification="PyTorch",
     terms=terms,
     properties=(

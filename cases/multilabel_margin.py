@@ -182,7 +182,7 @@ def _through_the_end(x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, ...
 
 
 def _gradient_for_the_others(x: np.ndarray, target: np.ndarray, g: np.ndarray, **asked: Any) -> np.ndarray:
-    return np.maximum(round_to(gradients[0].oracle(x, target, np.abs(g), **asked), x.dtype.name), 0)
+    return np.asarray(np.maximum(round_to(gradients[0].oracle(x, target, np.abs(g), **asked), x.dtype.name), 0))
 
 
 def alike(*shapes: Shape) -> list[tuple[Shape, ...]]:

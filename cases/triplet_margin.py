@@ -184,11 +184,11 @@ def _of_distances(name: str, change: Any, lesson: str = "") -> Any:
 
 
 def _norm(diff: np.ndarray, p: float) -> np.ndarray:
-    return np.asarray(np.sum(np.abs(diff) ** p, axis=-1) ** (1 / p)).astype(diff.dtype)
+    return np.asarray(np.sum(np.abs(diff) ** p, axis=-1) ** (1 / p), dtype=diff.dtype)
 
 
 def _far(d: Any, a: np.ndarray, p: np.ndarray, n: np.ndarray, asked: dict[str, Any]) -> np.ndarray:
-    return np.minimum(d(a, n), d(p, n)) if asked["swap"] else d(a, n)
+    return np.asarray(np.minimum(d(a, n), d(p, n)) if asked["swap"] else d(a, n))
 
 
 def _with_distance(name: str, d: Any, lesson: str = "") -> Any:
@@ -198,7 +198,7 @@ def _with_distance(name: str, d: Any, lesson: str = "") -> Any:
         def wrong(x: np.ndarray, y: np.ndarray) -> np.ndarray:
             return np.asarray(d(x, y, asked["p"], asked["eps"]))
 
-        return np.maximum(wrong(a, p) - _far(wrong, a, p, n, asked) + asked["margin"], 0)
+        return np.asarray(np.maximum(wrong(a, p) - _far(wrong, a, p, n, asked) + asked["margin"], 0))
 
     return _of_distances(name, change, lesson)
 

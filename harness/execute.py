@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 import json
 import math
+import os
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +22,7 @@ from harness.judge.verdict import Verdict
 from harness.plan import Task, plan, tasks
 from harness.record import WRONG, Record, Sample
 from harness.registry import Problem, Registry
-from harness.supervisor import DEADLINE_S, Supervisor
+from harness.supervisor import DEADLINE_S, Supervisor, Trust, trust_of
 from harness.timing.audit import impossible
 from harness.timing.ceiling import Ceilings
 from harness.timing.disturbance import Disturbance
@@ -56,11 +60,13 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run goes: seconds per benchmark case (None: the default), the longest request, bytes per worker."""
+    """How a run goes: seconds per benchmark case (None: the default), the longest request, bytes per worker, and how
+    many workers check at a time (nothing else runs while times are taken)."""
 
     budget_s: float | None = None
     deadline_s: float = DEADLINE_S
     memory_limit_bytes: int | None = None
+    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
     settings: Settings = field(default_factory=Settings)
 
 
@@ -145,12 +151,33 @@ class Execution:
             self._store.add(declared, "check")
 
     def check(self, checked: Sequence[Task]) -> None:
-        """Conformance of every task that has no record yet."""
+        """Conformance of every task that has no record yet; what shares a worker one after another, workers side by
+        side."""
         done = self._store.done(self._context.run_id, "check")
-        for number, task in enumerate(checked):
-            self._progress(f"checking {task.id}", number, len(checked))
+        by_worker: dict[Trust, list[Task]] = defaultdict(list)
+        for task in checked:
             if _key(task) not in done:
+                by_worker[trust_of(task)].append(task)
+        finished = itertools.count(len(checked) - sum(map(len, by_worker.values())))
+        stop = threading.Event()
+
+        def check_all(tasks: Sequence[Task]) -> None:
+            for task in tasks:
+                if stop.is_set():
+                    return
+                self._progress(f"checking {task.id}", next(finished), len(checked))
                 self._store.add(self._record(task, self._supervisor.check(task)), "check")
+
+        # the longest first, so that none is left over at the end
+        queues = sorted(by_worker.values(), key=len, reverse=True)
+        with ThreadPoolExecutor(max(1, min(len(queues), self._options.jobs))) as pool:
+            try:
+                for one in [pool.submit(check_all, tasks) for tasks in queues]:
+                    one.result()
+            finally:
+                stop.set()
+        # a worker dies with the thread that started it
+        self._supervisor.close()
 
     def time(self, timed: Sequence[Task]) -> None:
         """Benchmark tasks: those whose conformance holds are checked on their own case, then timed side by side."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
+import threading
 import traceback
 from collections.abc import Mapping
 from typing import Any
@@ -48,7 +49,10 @@ def trust_of(task: Task) -> Trust:
 
 
 class Supervisor:
-    """The workers of a run. Use as a context manager: leaving it kills them."""
+    """The workers of a run. Use as a context manager: leaving it kills them.
+
+    Tasks of different workers may be checked from different threads; a worker dies with the thread that started it.
+    """
 
     def __init__(
         self, registry: Registry, seed: int, *, deadline_s: float = DEADLINE_S, memory_limit_bytes: int | None = None
@@ -61,6 +65,7 @@ class Supervisor:
         self.memory_limit = memory_limit() if memory_limit_bytes is None else memory_limit_bytes
         self._workers: dict[Trust, WorkerProcess] = {}
         self._admissions: dict[str, Admission] = {}
+        self._admitting = threading.Lock()
 
     def check(self, task: Task) -> Verdict:
         """The verdict on one task; a worker that is lost on the way is replaced, and its loss is the verdict.
@@ -114,9 +119,10 @@ class Supervisor:
 
     def admission(self, operator: str) -> Admission:
         """Whether the cases of an operator expose the wrong implementations that are built in; judged once."""
-        if operator not in self._admissions:
-            self._admissions[operator] = admit(self.registry.operators[operator], self.seed)
-        return self._admissions[operator]
+        with self._admitting:
+            if operator not in self._admissions:
+                self._admissions[operator] = admit(self.registry.operators[operator], self.seed)
+            return self._admissions[operator]
 
     @property
     def admissions(self) -> Mapping[str, Mapping[str, Any]]:

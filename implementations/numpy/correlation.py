@@ -2,7 +2,8 @@
 
 time_domain   all n rotations of b gathered into a matrix per row, multiplied by a and added up: n^2 operations
 fft           irfft(conj(rfft(a)) rfft(b), n): the length is needed, since half a spectrum does not tell n from n - 1.
-              It claims no order of additions, and is judged by the norms that bound a transform's error.
+              It claims no order of additions, and is judged by the norms that bound a transform's error. Products of
+              spectra overflow before the answer does: near the largest number only a direct sum is right.
 
 The same products and transforms make the gradients: of a the correlation of g and b, of b the convolution of a and g.
 """
