@@ -215,8 +215,12 @@ ctc = Operator(
     ),
     mutants=mutants(oracle, gradients_of(gradient, 0)[0].oracle),
     conformance=(
-        *grid(dtype=BOTH, shape=[of(50, 16, 20, 30)], values="golden", blank=0, reduction=ALL, zero_infinity=False),
-        *grid(dtype=BOTH, shape=[of(50, 16, 20, 320, 0)], blank=0, reduction=ALL, zero_infinity=False),
+        *grid(
+            dtype="float32", shape=[of(50, 16, 20, 30)], values="golden", blank=0, reduction=ALL, zero_infinity=False
+        ),
+        *grid(dtype="float64", shape=[of(50, 16, 20, 30)], values="golden", **USUAL),
+        *grid(dtype="float32", shape=[of(50, 16, 20, 320, 0)], blank=0, reduction="mean", zero_infinity=False),
+        *grid(dtype="float64", shape=[of(50, 16, 20, 320, 0)], **USUAL),
         *grid(dtype=BOTH, shape=[SMALL, PACKED], blank=[0, 5], reduction=ALL, zero_infinity=False),
         *grid(dtype="float32", shape=[SMALL, PACKED], blank=3, reduction=ALL, zero_infinity=[False, True]),
         *grid(dtype=BOTH, shape=[SMALL], values=VALUES, **USUAL),
@@ -230,7 +234,16 @@ ctc = Operator(
             zero_infinity=True,
         ),
         *grid(dtype=BOTH, shape=[of(3, 2, 3, 2), of(4, 2, 3, 2)], values="every_sequence", **USUAL),
-        *grid(dtype=BOTH, shape=[of(1, 1, 2, 1), of(1, 3, 1, 0), of(2, 1, 5, 1), of(257, 3, 33, 40)], **USUAL),
+        *grid(
+            dtype=BOTH,
+            shape=[
+                of(1, 1, 2, 1),
+                of(1, 3, 1, 0),
+                of(2, 1, 5, 1),
+            ],
+            **USUAL,
+        ),
+        *grid(dtype="float32", shape=[of(257, 3, 33, 40)], **USUAL),
         *grid(dtype="float32", shape=[of(33, 2, 1025, 5), of(33, 2, 20, 0), of(33, 2, 20, 0, 0)], **USUAL),
         *grid(dtype="float32", shape=[of(3000, 1, 100, 60)], values="full", **USUAL),
         *grid(

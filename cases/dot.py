@@ -19,6 +19,7 @@ from harness.judge.exact import exact_sums
 from harness.judge.tracked import Tracked, gradients_of
 from harness.precision import FLOATS, exact_dot, numpy_dtype, round_to, widen
 
+from . import reduction_mutants
 from .reductions import LARGE, SIZES
 from .revealing import OF_DOT
 
@@ -133,7 +134,7 @@ dot = Operator(
     specification="PyTorch",
     terms=lambda case: case.shapes[0][0],
     properties=(Property("symmetry", swapped), Property("permutation", permuted)),
-    mutants=MUTANTS,
+    mutants=(*MUTANTS, *reduction_mutants.DOT),
     conformance=(
         *grid(dtype="float32", shape=_pairs(0, *SIZES), values="integers"),
         *grid(dtype=["float64", "float16", "bfloat16"], shape=_pairs(1, 33, 1025), values="integers"),

@@ -22,6 +22,7 @@ from harness.judge.arithmetic import Arithmetic
 from harness.judge.tracked import Tracked, exp, gradients_of, log
 from harness.precision import round_to, widen
 
+from . import reduction_mutants
 from .golden import LOG_SOFTMAX, reproduces
 from .reductions import (
     PERMUTED,
@@ -141,6 +142,7 @@ log_softmax = Operator(
     ),
     mutants=(
         *mutants(oracle),
+        *reduction_mutants.LOG_SOFTMAX,
         Mutant(
             "log_of_softmax",
             _log_of_softmax,

@@ -22,6 +22,7 @@ from harness.judge.arithmetic import Arithmetic
 from harness.judge.tracked import Tracked, exp, gradients_of, log
 from harness.precision import widen
 
+from . import reduction_mutants
 from .golden import LOGSUMEXP, reproduces
 from .reductions import (
     PERMUTED,
@@ -138,6 +139,7 @@ logsumexp = Operator(
     ),
     mutants=(
         *mutants(oracle),
+        *reduction_mutants.LOGSUMEXP,
         Mutant(
             "no_max_subtraction",
             _no_max,

@@ -19,6 +19,7 @@ from harness.judge.arithmetic import Arithmetic
 from harness.judge.tracked import ALTERNATIVES, Tracked, gradients_of
 from harness.precision import FLOATS, widen
 
+from . import reduction_mutants
 from .reductions import (
     LARGE,
     PERMUTED,
@@ -75,7 +76,7 @@ max = Operator(
     specification="PyTorch",
     terms=terms,
     properties=(PERMUTED, TRANSPOSED, SCALED),
-    mutants=mutants(oracle),
+    mutants=(*mutants(oracle), *reduction_mutants.MAX),
     conformance=(
         *grid(dtype="float32", shape=[(n,) for n in SIZES], dim=0),
         *grid(dtype=["float64", "float16", "bfloat16"], shape=[(1,), (33,), (1025,)], dim=0),

@@ -27,6 +27,7 @@ from harness.judge.tracked import Tracked, exp, gradients_of
 from harness.judge.tracked import sigmoid as sigmoid_formula
 from harness.precision import FLOATS, round_to, widen
 
+from . import reduction_mutants
 from .golden import SOFTMAX, reproduces
 from .reductions import (
     PERMUTED,
@@ -202,6 +203,7 @@ softmax = Operator(
     ),
     mutants=(
         *mutants(oracle),
+        *reduction_mutants.SOFTMAX,
         Mutant(
             "no_max_subtraction",
             _no_max,

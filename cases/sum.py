@@ -19,6 +19,7 @@ from harness.judge.exact import exact_sums
 from harness.judge.tracked import Tracked, gradients_of
 from harness.precision import FLOATS, exact_sum, widen
 
+from . import reduction_mutants
 from .reductions import (
     LARGE,
     NORMALS,
@@ -82,7 +83,7 @@ sum = Operator(
         Property("negation", negated),
         SCALED,
     ),
-    mutants=mutants(oracle),
+    mutants=(*mutants(oracle), *reduction_mutants.SUM),
     conformance=(
         *grid(dtype="float32", shape=[(n,) for n in SIZES], values="integers", dim=0),
         *grid(dtype=["float64", "float16", "bfloat16"], shape=[(1,), (33,), (1025,)], values="integers", dim=0),
