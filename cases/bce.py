@@ -21,7 +21,8 @@ import numpy as np
 
 from harness import Case, Operator, Probe, Property, grid
 from harness.draw import draw
-from harness.judge.tracked import Tracked, derived_from, gradients_of, log, log1p, maximum, reduced, spread
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, log, log1p, maximum
 from harness.precision import format_of, numpy_dtype
 
 from .losses import BENCHMARK, elementwise_cases, loss_cost, loss_terms, pairs, reduction_mutants, unchanged_by

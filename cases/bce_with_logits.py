@@ -25,7 +25,8 @@ import numpy as np
 
 from harness import Case, Operator, Probe, Property, grid
 from harness.draw import draw
-from harness.judge.tracked import Tracked, derived_from, gradients_of, reduced, sigmoid, softplus, spread
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, sigmoid, softplus
 from harness.precision import numpy_dtype, widen
 
 from .bce import triples

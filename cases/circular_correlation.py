@@ -35,7 +35,8 @@ from harness import Case, Cost, Mutant, Operator, Probe, Property, grid
 from harness.declare import Gradient
 from harness.draw import draw
 from harness.judge.arithmetic import Arithmetic
-from harness.judge.tracked import Tracked, contract, derived_from
+from harness.judge.formula import derived_from
+from harness.judge.tracked import Tracked, contract
 from harness.precision import FLOATS, format_of, numpy_dtype, widen
 
 from .wrong import answer, from_formula, general, of_changed_inputs

@@ -26,7 +26,8 @@ import numpy as np
 
 from harness import Case, Cost, Mutant, Operator, Probe, Property, grid
 from harness.draw import draw
-from harness.judge.tracked import Tracked, derived_from, exp, gradients_of, sigmoid
+from harness.judge.formula import derived_from, gradients_of
+from harness.judge.tracked import Tracked, exp, sigmoid
 from harness.precision import FLOATS, numpy_dtype, widen
 
 from .losses import LAYOUTS

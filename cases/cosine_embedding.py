@@ -22,18 +22,8 @@ import numpy as np
 
 from harness import Case, Cost, Operator, Probe, Property, grid
 from harness.draw import FAMILIES, draw
-from harness.judge.tracked import (
-    Tracked,
-    derived_from,
-    gradients_of,
-    maximum,
-    positive,
-    reduced,
-    spread,
-    sqrt,
-    square,
-    where,
-)
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, maximum, positive, sqrt, square, where
 from harness.precision import numpy_dtype, widen
 
 from .class_losses import CPU_FLOATS, Shape, equal_bits, within_both

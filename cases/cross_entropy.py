@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Mutant, Operator, Probe, Property, grid
-from harness.judge.tracked import Tracked, derived_from, exp, gradients_of, log, reduced, spread, where
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, exp, log, where
 from harness.precision import FLOATS, round_to, widen
 
 from .class_losses import (

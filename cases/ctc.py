@@ -33,7 +33,8 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Cost, Operator, Probe, Property, grid
-from harness.judge.tracked import Tracked, derived_from, exp, gradients_of, where
+from harness.judge.formula import derived_from, gradients_of
+from harness.judge.tracked import Tracked, exp, where
 from harness.precision import numpy_dtype, widen
 
 from .ctc_alignments import batch_of, check, emissions, forward, losses, posteriors

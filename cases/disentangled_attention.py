@@ -37,7 +37,8 @@ import numpy as np
 
 from harness import Case, Cost, Mutant, Operator, Probe, Property, grid
 from harness.draw import draw
-from harness.judge.tracked import Tracked, derived_from, exp, gradients_of, where
+from harness.judge.formula import derived_from, gradients_of
+from harness.judge.tracked import Tracked, exp, where
 from harness.precision import FLOATS, numpy_dtype
 
 from .circular_correlation import gathered_products

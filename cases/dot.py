@@ -16,7 +16,8 @@ from harness import Case, Cost, Mutant, Operator, Probe, Property, grid
 from harness.draw import draw
 from harness.judge.arithmetic import Arithmetic
 from harness.judge.exact import exact_sums
-from harness.judge.tracked import Tracked, gradients_of
+from harness.judge.formula import gradients_of
+from harness.judge.tracked import Tracked
 from harness.precision import FLOATS, exact_dot, numpy_dtype, round_to, widen
 
 from . import reduction_mutants

@@ -16,7 +16,8 @@ import numpy as np
 from harness import Case, Mutant, Operator, Probe, Property, grid
 from harness.draw import draw
 from harness.judge import tracked
-from harness.judge.tracked import Tracked, derived_from, gradients_of
+from harness.judge.formula import derived_from, gradients_of
+from harness.judge.tracked import Tracked
 from harness.precision import FLOATS, numpy_dtype
 
 from .reductions import elementwise_cost

@@ -16,7 +16,8 @@ import numpy as np
 from harness import Case, Cost, Mutant, Operator, Probe, Property, grid
 from harness.draw import draw
 from harness.judge.arithmetic import Arithmetic
-from harness.judge.tracked import Tracked, gradients_of
+from harness.judge.formula import gradients_of
+from harness.judge.tracked import Tracked
 from harness.precision import FLOATS, numpy_dtype, widen
 
 from .wrong import answer, general

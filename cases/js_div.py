@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Operator, Probe, Property, grid
-from harness.judge.tracked import Tracked, derived_from, gradients_of, log, reduced, spread, where
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, log, where
 from harness.precision import format_of, numpy_dtype, widen
 
 from .kl_div import batch, reduce_batch, rows_of_chances

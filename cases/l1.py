@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Operator, Probe, Property, grid
-from harness.judge.tracked import Tracked, derived_from, gradients_of, reduced, sign, spread
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, sign
 
 from .losses import (
     BENCHMARK,

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Mutant, Operator, Probe, Property, grid
-from harness.judge.tracked import Tracked, derived_from, exp, gradients_of, softplus, where
+from harness.judge.formula import derived_from, gradients_of
+from harness.judge.tracked import Tracked, exp, softplus, where
 from harness.precision import round_to, widen
 
 from .log_softmax import oracle as log_softmax_oracle

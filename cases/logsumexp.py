@@ -19,7 +19,8 @@ import numpy as np
 
 from harness import Case, Mutant, Operator, Probe, Property, grid
 from harness.judge.arithmetic import Arithmetic
-from harness.judge.tracked import Tracked, exp, gradients_of, log
+from harness.judge.formula import gradients_of
+from harness.judge.tracked import Tracked, exp, log
 from harness.precision import widen
 
 from . import reduction_mutants

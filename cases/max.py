@@ -16,7 +16,8 @@ import numpy as np
 
 from harness import Case, Operator, grid
 from harness.judge.arithmetic import Arithmetic
-from harness.judge.tracked import ALTERNATIVES, Tracked, gradients_of
+from harness.judge.formula import ALTERNATIVES, gradients_of
+from harness.judge.tracked import Tracked
 from harness.precision import FLOATS, widen
 
 from . import reduction_mutants

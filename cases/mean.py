@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Mutant, Operator, Probe, Property, grid
-from harness.judge.tracked import Tracked, derived_from, gradients_of
+from harness.judge.formula import derived_from, gradients_of
+from harness.judge.tracked import Tracked
 from harness.precision import FLOATS, round_to, widen
 
 from .reductions import (

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Operator, Probe, Property, grid
-from harness.judge.tracked import Tracked, derived_from, gradients_of, reduced, spread, square
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, square
 
 from .losses import BENCHMARK, elementwise_cases, loss_cost, loss_terms, pairs, reduction_mutants, two_alike
 from .losses import reduce as _reduce

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Mutant, Operator, Probe, Property, grid
-from harness.judge.tracked import Tracked, derived_from, gradients_of, maximum, positive, reduced, spread, where
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, maximum, positive, where
 from harness.precision import FLOATS, round_to, widen
 
 from .class_losses import CPU_FLOATS, Shape, class_cost, draw_logits, equal_bits, within_both

@@ -27,7 +27,8 @@ import numpy as np
 
 from harness import Case, Cost, Operator, Probe, Property, grid
 from harness.draw import draw
-from harness.judge.tracked import Tracked, derived_from, exp, gradients_of, square
+from harness.judge.formula import derived_from, gradients_of
+from harness.judge.tracked import Tracked, exp, square
 from harness.precision import FLOATS, numpy_dtype
 
 from .losses import LAYOUTS

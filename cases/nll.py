@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Operator, Probe, Property, grid
-from harness.judge.tracked import Tracked, derived_from, gradients_of, reduced, spread, where
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, where
 from harness.precision import FLOATS
 
 from .class_losses import (

@@ -19,7 +19,8 @@ import numpy as np
 
 from harness import Case, Operator, Probe, Property, grid
 from harness.draw import draw
-from harness.judge.tracked import Tracked, derived_from, exp, gradients_of, log, reduced, spread, where
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, exp, log, where
 from harness.precision import numpy_dtype, widen
 
 from .losses import BENCHMARK, elementwise_cases, loss_cost, loss_terms, pairs, reduction_mutants, reproduces

@@ -21,7 +21,8 @@ import numpy as np
 
 from harness import Case, Cost, Operator, Probe, Property, grid
 from harness.draw import draw
-from harness.judge.tracked import Tracked, derived_from, exp, gradients_of
+from harness.judge.formula import derived_from, gradients_of
+from harness.judge.tracked import Tracked, exp
 from harness.precision import FLOATS, format_of, numpy_dtype, round_to, widen
 
 from .segment_wrong import mutants

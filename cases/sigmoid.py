@@ -17,7 +17,8 @@ import numpy as np
 from harness import Case, Mutant, Operator, Probe, Property, grid
 from harness.declare import SMOOTH
 from harness.draw import draw
-from harness.judge.tracked import Tracked, derived_from, gradients_of
+from harness.judge.formula import derived_from, gradients_of
+from harness.judge.tracked import Tracked
 from harness.judge.tracked import sigmoid as formula
 from harness.precision import FLOATS, numpy_dtype, round_to, widen
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Operator, Probe, Property, grid
-from harness.judge.tracked import Tracked, derived_from, gradients_of, reduced, sign, spread, square, where
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, sign, square, where
 from harness.precision import numpy_dtype, widen
 
 from .losses import (

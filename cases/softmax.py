@@ -23,7 +23,8 @@ import numpy as np
 from harness import Case, Mutant, Operator, Probe, Property, grid
 from harness.declare import SMOOTH
 from harness.judge.arithmetic import Arithmetic
-from harness.judge.tracked import Tracked, exp, gradients_of
+from harness.judge.formula import gradients_of
+from harness.judge.tracked import Tracked, exp
 from harness.judge.tracked import sigmoid as sigmoid_formula
 from harness.precision import FLOATS, round_to, widen
 

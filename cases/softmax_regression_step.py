@@ -24,7 +24,8 @@ import numpy as np
 
 from harness import Case, Cost, Mutant, Operator, Probe, Property, grid
 from harness.draw import draw
-from harness.judge.tracked import Tracked, contract, derived_from, exp
+from harness.judge.formula import derived_from
+from harness.judge.tracked import Tracked, contract, exp
 from harness.precision import FLOATS, numpy_dtype
 
 from .losses import LAYOUTS

@@ -16,7 +16,8 @@ import numpy as np
 from harness import Case, Operator, Probe, Property, grid
 from harness.judge.arithmetic import Arithmetic
 from harness.judge.exact import exact_sums
-from harness.judge.tracked import Tracked, gradients_of
+from harness.judge.formula import gradients_of
+from harness.judge.tracked import Tracked
 from harness.precision import FLOATS, exact_sum, widen
 
 from . import reduction_mutants

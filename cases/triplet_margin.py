@@ -18,22 +18,8 @@ import numpy as np
 
 from harness import Case, Cost, Operator, Probe, Property, grid
 from harness.draw import FAMILIES, draw
-from harness.judge.tracked import (
-    Tracked,
-    derived_from,
-    exp,
-    gradients_of,
-    log,
-    maximum,
-    minimum,
-    positive,
-    power,
-    reduced,
-    sign,
-    spread,
-    sqrt,
-    square,
-)
+from harness.judge.formula import derived_from, gradients_of, reduced, spread
+from harness.judge.tracked import Tracked, exp, log, maximum, minimum, positive, power, sign, sqrt, square
 from harness.precision import FLOATS, numpy_dtype, widen
 
 from .class_losses import Shape, within_both

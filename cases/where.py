@@ -17,7 +17,8 @@ from harness import Case, Cost, Mutant, Operator, Probe, Property, grid
 from harness.declare import SMOOTH
 from harness.draw import draw
 from harness.judge.arithmetic import Arithmetic
-from harness.judge.tracked import Tracked, gradients_of
+from harness.judge.formula import gradients_of
+from harness.judge.tracked import Tracked
 from harness.judge.tracked import where as chosen
 from harness.precision import FLOATS, numpy_dtype, widen
 

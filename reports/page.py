@@ -53,6 +53,8 @@ def _headline(report: Report) -> dict[str, str]:
         return {"kind": "bad", "text": f"{wrong} of {len(report.records)} tasks are wrong"}
     if not passed:
         return {"kind": "none", "text": "Nothing was measured"}
+    if report.known:
+        return {"kind": "good", "text": f"{passed} tasks are right, and {len(report.known)} fail as is known"}
     return {"kind": "good", "text": f"All {passed} tasks that ran are right"}
 
 
@@ -96,17 +98,21 @@ def _conformance(report: Report) -> list[dict[str, Any]]:
 
 def _implementation(name: str, records: list[Record]) -> dict[str, Any]:
     cells = {dtype: _cell([one for one in records if one.dtype == dtype]) for dtype in DTYPES}
-    errors = [one.error_over_bound for one in records if one.error_over_bound is not None]
+    errors = [one.error_over_bound for one in records if one.error_over_bound is not None and not one.known]
     reasons = [one for one in records if one.is_wrong][:MOST_REASONS]
     others: dict[str, int] = Counter(one.reason for one in records if one.status in ("unsupported", "missing"))
-    return {"name": name, "cells": cells, "worst": max(errors, default=None), "reasons": reasons, "others": others}
+    known: dict[str, int] = Counter(one.known for one in records if one.known)
+    worst = max(errors, default=None)
+    return {"name": name, "cells": cells, "worst": worst, "reasons": reasons, "known": known, "others": others}
 
 
 def _cell(records: list[Record]) -> dict[str, Any]:
     counts = Counter(record.status for record in records)
     wrong = sum(counts[status] for status in WRONG)
-    kind = "bad" if wrong else "good" if counts["passed"] else "none"
+    known = sum(bool(record.known) for record in records)
+    kind = "known" if wrong and wrong == known else "bad" if wrong else "good" if counts["passed"] else "none"
     words = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+    words += f" ({known} known)" if known else ""
     return {"kind": kind, "passed": counts["passed"], "wrong": wrong, "ran": wrong + counts["passed"], "words": words}
 
 

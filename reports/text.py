@@ -70,6 +70,8 @@ def conformance_lines(report: Report) -> Iterator[Text]:
     yield from _known(report)
     yield from _failures(report)
     total = " · ".join(f"{count} {status}" for status, count in report.counts.items())
+    if report.known:
+        total += f" ({len(report.known)} known)"
     yield Text(f"\n{total or 'nothing ran'}   (run {report.run['run_id']}, seed {report.run['seed']})", "bold")
 
 
@@ -77,7 +79,8 @@ def _implementation_line(name: str, records: list[Record]) -> Text:
     counts = Counter(record.status for record in records)
     wrong = any(record.is_wrong for record in records)
     known = sum(bool(record.known) for record in records)
-    worst = max((one.error_over_bound for one in records if one.error_over_bound is not None), default=None)
+    errors = [one.error_over_bound for one in records if one.error_over_bound is not None and not one.known]
+    worst = max(errors, default=None)
     line = Text(name, "red" if wrong else "yellow" if not counts["passed"] else "green")
     line.append("  " + " · ".join(f"{status} {counts[status]}" for status in STATUSES if counts[status]), "default")
     if known:

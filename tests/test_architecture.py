@@ -15,7 +15,7 @@ LAYERS = (
     ("draw", "wire", "judge.trees", "schema", "sources.files", "sources.onnx_nodes", "sources.torch_samples"),
     ("judge.arithmetic", "judge.exact", "judge.compare", "judge.revealed", "arena", "modules"),
     ("judge.truth", "judge.tracked", "judge.reveal", "judge.drawing", "process", "worker", "store"),
-    ("judge.admission", "judge.verdict", "reading"),
+    ("judge.admission", "judge.verdict", "judge.formula", "reading"),
     ("judge.diagnosis", "registry"),
     ("plan",),
     ("stage", "listing"),

@@ -14,7 +14,7 @@ from harness.cases.ctc import ctc, gradient
 from harness.declare import Accumulation, Case
 from harness.judge.admission import admit
 from harness.judge.arithmetic import arithmetic_for
-from harness.judge.tracked import evaluated
+from harness.judge.formula import evaluated
 from harness.judge.truth import draw_inputs, generator, truth
 
 USUAL: dict[str, Any] = {"blank": 0, "reduction": "none", "zero_infinity": False}

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import needs_torch
+
+from harness import check
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -80,3 +83,15 @@ def test_the_layers_of_the_readme_exist() -> None:
     for name in re.findall(r"`([\w/]+(?:\.py|/))`", table):
         candidates = [ROOT / name, ROOT / "harness" / name]
         assert any(os.path.exists(one) for one in candidates), name
+
+
+VIOLATIONS = re.findall(r"\| `harness check '([^']+)'` \|", README)
+
+
+@needs_torch
+def test_what_the_readme_says_of_real_libraries_is_seen_by_its_commands(tmp_path: Path) -> None:
+    here = [one for one in VIOLATIONS if "/torch/" in one]
+    assert len(here) >= 9
+    for selector in here:
+        done = check(selector, store=str(tmp_path / "results.sqlite"))
+        assert done.checked and all(one.known and one.status == "failed" for one in done.checked), selector

@@ -10,6 +10,7 @@ import pytest
 from test_operators import OPERATORS, TIGHT, small_cases
 
 from harness.declare import Accumulation, Case, Operator, Tree
+from harness.judge import formula as formulation
 from harness.judge import tracked
 from harness.judge.arithmetic import Arithmetic, arithmetic_for
 from harness.judge.compare import compare
@@ -106,7 +107,7 @@ def test_a_long_double_that_fits_by_accident_is_not_taken_for_exact() -> None:
 def test_a_step_that_overflows_guarantees_nothing_and_an_answer_beyond_the_format_rounds() -> None:
     mean = tracked.square(of([1e20, 0.0])).sum() / 2.0
     assert np.isinf(mean.error)
-    beyond = tracked.allowed(of([1e30]) * 1e10, arithmetic())
+    beyond = formulation.allowed(of([1e30]) * 1e10, arithmetic())
     assert np.isinf(beyond[0])
     assert not compare(np.array([np.inf], np.float32), np.array([1e40]), beyond, "float32").reason
     assert compare(np.array([3e38], np.float32), np.array([1e40]), beyond, "float32").reason
@@ -127,9 +128,9 @@ def test_an_undecided_divisor_bounds_nothing() -> None:
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 def test_reductions_and_their_gradients_agree(reduction: str) -> None:
     losses = of(np.arange(6.0).reshape(2, 3))
-    answer = tracked.reduced(losses, reduction)
-    down = tracked.spread(of(np.ones(answer.shape)), losses, reduction)
+    answer = formulation.reduced(losses, reduction)
+    down = formulation.spread(of(np.ones(answer.shape)), losses, reduction)
     assert answer.value.sum() == pytest.approx({"none": 15, "sum": 15, "mean": 2.5}[reduction])
     assert np.all(down.value == (1 / 6 if reduction == "mean" else 1))
     with pytest.raises(ValueError, match="none of none, mean, sum"):
-        tracked.reduced(losses, "average")
+        formulation.reduced(losses, "average")
