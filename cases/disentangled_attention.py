@@ -25,8 +25,7 @@ and bound: running error analysis of the formula (harness.judge.tracked); a sum 
 the claimed order for the node with the most of them.
 
 Specification: PyTorch's softmax and scatter: NaN reaches the nodes and the components that it has an edge to, and no
-others; so do infinite scores. Errors: an index out of range (negative ones too), three edge vectors of different
-lengths, relations of another (K, D), an unknown message.
+others; so do infinite scores. Errors: an index out of range, edge vectors of different lengths, an unknown message.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ def widen(array: np.ndarray) -> np.ndarray:
     """The same values in the oracle's dtype; integers and booleans stay as they are."""
     if not is_float(array.dtype.name):
         return array
-    return np.asarray(array, dtype=wide_dtype(array.dtype.name))
+    with np.errstate(invalid="ignore"):  # among all bit patterns there are signalling NaNs
+        return np.asarray(array, dtype=wide_dtype(array.dtype.name))
 
 
 def round_to(values: np.ndarray, dtype: str) -> np.ndarray:

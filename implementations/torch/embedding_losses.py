@@ -65,8 +65,7 @@ ZERO = "PyTorch adds 1e-12 to squared lengths, which is 0 in float16: a zero vec
     accumulation=STORED,
     known={
         "float64*": LENGTHS,
-        "float32*values=tiny": SHORT,
-        "bfloat16*reduction=none,values=tiny": SHORT,
+        "*values=tiny": SHORT,
         "*values=huge": LONG,
         "float16*values=wide": NARROW,
         "float16*values=zero_vector": ZERO,
