@@ -261,7 +261,14 @@ ctc = Operator(
             for case in grid(dtype="float32", shape=[SMALL], values=values, raises=why, **USUAL)
         ),
         *grid(dtype="float32", shape=[PACKED], values=["label_too_large", "label_negative"], raises="a label", **USUAL),
-        *grid(dtype="float32", shape=[SMALL], blank=[-1, 6], reduction="none", zero_infinity=False, raises="blank"),
+        *grid(
+            dtype="float32",
+            shape=[SMALL],
+            blank=[-1, 6],
+            reduction="none",
+            zero_infinity=False,
+            raises="a blank that is no class",
+        ),
         *grid(
             dtype="float32",
             shape=[((12, 5, 6), (14,), (5,), (5,)), ((12, 5, 6), (12,), (5,), (5,))],

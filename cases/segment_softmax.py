@@ -89,7 +89,7 @@ oracle, bound = derived_from(formula)
 def inputs(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     (shape, (edges,)), count = case.shapes, case["num_segments"]
     segments = rng.integers(0, max(1, count), edges)
-    family, _, order = case.values.partition("/")
+    family, _, order = case.values.partition("-")
     match order:
         case "sorted":
             segments = np.sort(segments)
@@ -149,7 +149,7 @@ def permuted(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generato
 
 def shifted(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
     """On a grid, adding a number of its own to the scores of each segment changes no bit: x - max is exact in both."""
-    if not _plain(case) or case.values.partition("/")[0] != "grid":
+    if not _plain(case) or case.values.partition("-")[0] != "grid":
         return None
     scores, segments = inputs
     # half types have few digits: x + c must stay on the grid
@@ -193,7 +193,7 @@ def sums_to_one(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Gener
 
 def equals_softmax(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
     """Segments that are blocks of n rows: softmax along n of the scores as (segments, n, ...), by another oracle."""
-    if case.values != "normal/blocks":
+    if case.values != "normal-blocks":
         return None
     from .softmax import oracle as softmax
 
@@ -225,9 +225,9 @@ def terms(case: Case) -> int:
     return max(1, case.shapes[1][0] // max(1, case["num_segments"]))
 
 
-FAMILIES = ["wide/", "grid/", "overflow/", "apart/", "masked/", "masked_out/", "infinities/", "nan/", "equal/"]
-SMOOTH = ("normal", "uniform/", "wide/", "grid/", "apart/", "normal/sorted", "normal/one_segment", "normal/alone",
-          "normal/gaps", "normal/lopsided", "normal/blocks", "equal/")  # fmt: skip
+FAMILIES = ["wide", "grid", "overflow", "apart", "masked", "masked_out", "infinities", "nan", "equal"]
+SMOOTH = ("normal", "uniform", "wide", "grid", "apart", "normal-sorted", "normal-one_segment", "normal-alone",
+          "normal-gaps", "normal-lopsided", "normal-blocks", "equal")  # fmt: skip
 
 segment_softmax = Operator(
     name="segment_softmax",
@@ -253,13 +253,13 @@ segment_softmax = Operator(
         *grid(dtype="float32", shape=of((4097,)), num_segments=[1, 300, 4097]),
         *grid(dtype=FLOATS, shape=of((300,), (300, 4)), num_segments=40),
         *grid(dtype="float32", shape=of((300, 1), (37, 53)), num_segments=[1, 9]),
-        *grid(dtype="float32", shape=of((1025, 3)), values=["normal/sorted", "normal/lopsided"], num_segments=40),
+        *grid(dtype="float32", shape=of((1025, 3)), values=["normal-sorted", "normal-lopsided"], num_segments=40),
         *grid(dtype=FLOATS, shape=of((300, 4)), values=FAMILIES, num_segments=40),
-        *grid(dtype="float32", shape=of((300,)), values=["uniform/", "one_huge/", "apart/"], num_segments=40),
-        *grid(dtype="float32", shape=of((33,)), values=["normal/one_segment", "apart/alone"], num_segments=40),
-        *grid(dtype=FLOATS, shape=of((33, 3)), values="normal/alone", num_segments=40),
-        *grid(dtype="float32", shape=of((300, 3)), values=["normal/gaps", "grid/gaps"], num_segments=40),
-        *grid(dtype=FLOATS, shape=of((320, 3)), values="normal/blocks", num_segments=10),
+        *grid(dtype="float32", shape=of((300,)), values=["uniform", "one_huge", "apart"], num_segments=40),
+        *grid(dtype="float32", shape=of((33,)), values=["normal-one_segment", "apart-alone"], num_segments=40),
+        *grid(dtype=FLOATS, shape=of((33, 3)), values="normal-alone", num_segments=40),
+        *grid(dtype="float32", shape=of((300, 3)), values=["normal-gaps", "grid-gaps"], num_segments=40),
+        *grid(dtype=FLOATS, shape=of((320, 3)), values="normal-blocks", num_segments=10),
         *grid(dtype="float32", shape=of((65537,)), num_segments=1000),
         *grid(
             dtype=["float64", "float32", "bfloat16"],
@@ -269,11 +269,11 @@ segment_softmax = Operator(
         ),
         *grid(dtype="float32", shape=of((0,), (0, 3), (3, 0)), num_segments=[1, 5]),
         *grid(dtype="float32", shape=of((0,)), num_segments=0),
-        *grid(dtype="float32", shape=of((1,), (300, 4)), values="normal/negative", num_segments=40, raises="an id < 0"),
+        *grid(dtype="float32", shape=of((1,), (300, 4)), values="normal-negative", num_segments=40, raises="an id < 0"),
         *grid(
             dtype="float32",
             shape=of((1,), (300, 4)),
-            values=["normal/too_large", "normal/huge"],
+            values=["normal-too_large", "normal-huge"],
             num_segments=40,
             raises="an id from num_segments on",
         ),
