@@ -252,7 +252,8 @@ class Execution:
     def _may_be_timed(self, task: Task, conformance: Mapping[tuple[str, str], list[Record]]) -> Verdict:
         """Only what was right on all conformance cases that it ran, and ran at least one of them, and is right here."""
         records = conformance.get((task.declaration.id, task.case.dtype), [])
-        wrong = [record for record in records if record.status in WRONG]
+        # a known acceptance of bad input is no wrong answer to good input
+        wrong = [one for one in records if one.status in WRONG and not (one.known and one.case.endswith("raises"))]
         if not self._registry.missing(task.declaration) and not any(one.status == "passed" for one in records + wrong):
             reason = f"not timed: no conformance case in {task.case.dtype} shows that it is right"
             return Verdict("unsupported" if not wrong else "failed", reason)
@@ -262,6 +263,7 @@ class Execution:
                 "failed",
                 f"not timed: {len(wrong)} conformance cases in {task.case.dtype} are wrong, the first {first.case}: "
                 f"{first.reason}",
+                known=first.known if all(one.known for one in wrong) else None,
             )
         return self._supervisor.check(task)
 

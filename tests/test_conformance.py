@@ -99,3 +99,18 @@ def test_bench_from_python_gives_times_and_samples(tmp_path: Path) -> None:
     assert set(samples["process"]) == {0, 1} and samples["checked"].any()
     assert (samples["wall_ns_per_call"] > 0).all()
     assert done.frame().set_index("case").loc["float32[4096,4096]values=integers", "median_ns"] == record.median_ns
+
+
+@needs_torch
+def test_a_known_acceptance_of_bad_input_is_timed_and_a_known_wrong_answer_is_not(tmp_path: Path) -> None:
+    from harness.execute import Options, exit_code
+    from harness.timing.groups import Settings
+
+    options = Options(budget_s=2.0, settings=Settings(processes=2))
+    chosen = ("cross_entropy/torch/builtin/float32[64x32768*", "soft_margin/torch/builtin/float32[1024x1024*mean")
+    done = harness.bench(*chosen, store=str(tmp_path / "r.sqlite"), options=options)
+    by_operator = {one.operator: one for one in done.timed}
+    assert by_operator["cross_entropy"].median_ns
+    wrong = by_operator["soft_margin"]
+    assert wrong.status == "failed" and wrong.median_ns is None and wrong.known and "not timed" in wrong.reason
+    assert exit_code("bench", done.checked, done.timed) == 0
