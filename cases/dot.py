@@ -139,7 +139,8 @@ dot = Operator(
     conformance=(
         *grid(dtype="float32", shape=_pairs(0, *SIZES), values="integers"),
         *grid(dtype=["float64", "float16", "bfloat16"], shape=_pairs(1, 33, 1025), values="integers"),
-        *grid(dtype="float32", shape=_pairs(*(n for (n,) in LARGE)), values=["integers", "uniform"]),
+        *grid(dtype="float32", shape=_pairs(*(n for (n,) in LARGE)), values="integers"),
+        *grid(dtype="float32", shape=_pairs(65537), values="uniform"),
         *grid(
             dtype=FLOATS,
             shape=_pairs(1025),
