@@ -320,7 +320,10 @@ class Execution:
         terms = self._registry.operators[task.declaration.operator].terms
         if task.declaration.accumulation is None or terms is None or task.case.raises:
             return None
-        return trees.height(task.declaration.accumulation.tree, terms(task.case))
+        try:
+            return trees.height(task.declaration.accumulation.tree, terms(task.case))
+        except Exception:  # an operator that cannot count the terms of a strange shape must not end the run
+            return None
 
     def _timed_record(self, timing: Timing, group: Group, verdict: Verdict) -> Record:
         """The row of a timed task; without times if anything was wrong with them."""
