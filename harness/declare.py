@@ -199,7 +199,7 @@ class Gradient:
     """The gradient with respect to one input: a vector-Jacobian product, of the shape and dtype of that input.
 
     `oracle(*inputs, cotangent, **parameters)` is its closed form in higher precision, and `bound(case, (*inputs,
-    cotangent), expected, arithmetic)` the largest permitted |error| of each element; `harness.judge.tracked` makes both
+    cotangent), expected, arithmetic)` the largest permitted |error| of each element; `harness.judge.formula` makes both
     of one formula. The cotangent has the shape of the answer.
     """
 

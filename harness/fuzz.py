@@ -23,7 +23,7 @@ import numpy as np
 
 from harness.declare import LAYOUTS, Case, Operator
 from harness.implement import Declaration
-from harness.judge.truth import draw_inputs, generator
+from harness.judge.truth import draw_inputs, generator, repeated
 from harness.judge.verdict import Verdict
 from harness.plan import Task
 from harness.precision import format_of, is_float, numpy_dtype
@@ -181,7 +181,7 @@ def candidates(operator: Operator) -> SearchStrategy[Candidate | None]:
             with np.errstate(all="ignore"):
                 flat[place % flat.size] = value
         if layout == "expanded":
-            drawn = [np.broadcast_to(x[:1], x.shape).copy() if x.ndim and x.size else x for x in drawn]
+            drawn = [repeated(x) for x in drawn]
         return Candidate(case, tuple(drawn)) if _valid(operator, case, drawn) else None
 
     return candidate()
@@ -316,7 +316,7 @@ def _with(candidate: Candidate, number: int, places: slice, value: float) -> Can
     inputs = [array.copy() for array in candidate.inputs]
     inputs[number].reshape(-1)[places] = value
     if candidate.case.layout == "expanded":
-        inputs = [np.broadcast_to(x[:1], x.shape).copy() if x.ndim and x.size else x for x in inputs]
+        inputs = [repeated(x) for x in inputs]
     return Candidate(candidate.case, tuple(inputs))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.plan import Selection
+from harness.plan import Selection, selects
 from harness.registry import Registry
 
 
@@ -17,10 +17,7 @@ def list_rows(registry: Registry, selectors: Sequence[str]) -> list[dict[str, An
     selection = Selection(selectors)
     rows = []
     for declared in registry.declarations:
-        operator = registry.operators[declared.operator]
-        if declared.id not in selection and not any(
-            f"{declared.id}/{case.id}" in selection for case in (*operator.conformance, *operator.benchmarks)
-        ):
+        if not selects(selection, declared, registry.operators[declared.operator]):
             continue
         rows.append(
             {

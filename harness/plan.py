@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.declare import Case
+from harness.declare import Case, Operator
 from harness.implement import Declaration
 from harness.nearest import nearest
 from harness.registry import Registry
@@ -43,6 +43,12 @@ class Selection:
 
     def __contains__(self, identity: str) -> bool:
         return self._match(identity) is not None
+
+
+def selects(selection: Selection, declaration: Declaration, operator: Operator) -> bool:
+    """Whether an implementation is selected: by its own id, or by that of any of its cases."""
+    cases = (*operator.conformance, *operator.benchmarks)
+    return declaration.id in selection or any(f"{declaration.id}/{case.id}" in selection for case in cases)
 
 
 def _pattern(selector: str) -> str:

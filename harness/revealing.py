@@ -17,7 +17,7 @@ from harness.judge.drawing import as_svg, as_text
 from harness.judge.reveal import reveal_positive, reveal_signed
 from harness.judge.revealed import NotRevealed, Revealed, contradiction
 from harness.judge.truth import Truth, answer_dtype
-from harness.plan import NothingSelected, Selection, Task, require_match
+from harness.plan import NothingSelected, Selection, Task, require_match, selects
 from harness.precision import numpy_dtype
 from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import Registry
@@ -53,7 +53,9 @@ def reveal_all(
     require_match(registry, selectors)
     selection = Selection(selectors)
     able = [one for one in registry.declarations if registry.operators[one.operator].revealing]
-    chosen = [one for one in able if not registry.missing(one) and _is_selected(one, registry, selection)]
+    chosen = [
+        one for one in able if not registry.missing(one) and selects(selection, one, registry.operators[one.operator])
+    ]
     if not chosen:
         known = ", ".join(sorted({one.operator for one in able}))
         raise NothingSelected(f"nothing that matches {' '.join(selectors)!r} can be revealed here; what can: {known}")
@@ -75,11 +77,6 @@ def reveal_all(
         for worker in workers.values():
             worker.close()
     return found
-
-
-def _is_selected(declared: Declaration, registry: Registry, selection: Selection) -> bool:
-    ids = (f"{declared.id}/{case.id}" for case in registry.operators[declared.operator].conformance)
-    return declared.id in selection or any(one in selection for one in ids)
 
 
 def _revealing(registry: Registry, declared: Declaration) -> Revealing:

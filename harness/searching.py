@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.execute import Progress
 from harness.fuzz import Outcome, literal, search
-from harness.plan import Selection, require_match
+from harness.plan import Selection, require_match, selects
 from harness.registry import Registry
 from harness.sources.files import write_file
 from harness.supervisor import Supervisor, fresh_seed
@@ -35,9 +35,7 @@ def search_all(
     with Supervisor(registry, fresh_seed() if seed is None else seed, deadline_s=deadline_s) as supervisor:
         for declared in registry.declarations:
             operator = registry.operators[declared.operator]
-            ids = (f"{declared.id}/{case.id}" for case in operator.conformance)
-            chosen = declared.id in selection or any(one in selection for one in ids)
-            if chosen and not registry.missing(declared):
+            if selects(selection, declared, operator) and not registry.missing(declared):
                 outcomes.append(search(declared, operator, supervisor, budget_s, progress))
     return outcomes
 

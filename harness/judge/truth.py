@@ -67,11 +67,11 @@ def draw_inputs(operator: Operator, case: Case, rng: np.random.Generator) -> tup
         if array.shape != shape:
             raise DeclarationError(f"operator {operator.name}, {case.id}: inputs() drew {array.shape}, not {shape}")
     if case.layout == "expanded":
-        inputs = tuple(map(_repeated, inputs))
+        inputs = tuple(map(repeated, inputs))
     return inputs
 
 
-def _repeated(x: np.ndarray) -> np.ndarray:
+def repeated(x: np.ndarray) -> np.ndarray:
     """The first slice in place of all others."""
     return np.broadcast_to(x[:1], x.shape).copy() if x.ndim and x.size else x
 
@@ -94,7 +94,7 @@ def gradient_truth(
     drawn = np.where(np.abs(drawn) < SMALLEST_COTANGENT, SMALLEST_COTANGENT, drawn)
     cotangent = drawn.astype(numpy_dtype(call.answer_dtype))
     if call.case.layout == "expanded":  # it lies in memory as the inputs do
-        cotangent = _repeated(cotangent)
+        cotangent = repeated(cotangent)
     inputs = (*call.inputs, np.asarray(cotangent))
     expected = np.asarray(gradient.oracle(*inputs, **call.parameters))
     arithmetic = arithmetic_for(call.case, accumulation, expected.size, _innermost(call.case))

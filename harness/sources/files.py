@@ -27,8 +27,6 @@ FORMAT = 1
 LIBRARIES = {"onnx": "onnx", "torch": "torch"}
 """Sources that are read from an installed package: their name, and the package whose version names the cache."""
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "bool")
-REGRESSIONS = Path(".harness/regressions")
-"""Where searches leave what they found, and where checks look for it."""
 
 
 def read_cases(name: str) -> tuple[Sourced, ...]:

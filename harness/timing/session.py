@@ -197,9 +197,9 @@ class Session:
             self._stages[trust] = self._stage(trust, own)
         stage = self._stages[trust]
         if rng is not None:
+            fresh = draw_inputs(turn.group.operator, turn.group.case, rng) if turn.group.operator.redraw else None
             time.sleep(SETTLE_S)
             # after the pause: a thread of the plugin's has no time to work ahead on the new values
-            fresh = draw_inputs(turn.group.operator, turn.group.case, rng) if turn.group.operator.redraw else None
             stage.touch(rng, TOUCHED, fresh)
         poison = rng is None or rng.random() < POISONED
         start = time.perf_counter_ns()
