@@ -113,6 +113,16 @@ def test_a_step_that_overflows_guarantees_nothing_and_an_answer_beyond_the_forma
     assert compare(np.array([3e38], np.float32), np.array([1e40]), beyond, "float32").reason
 
 
+def test_a_sum_is_rounded_once_more_where_it_is_stored_in_a_narrower_type() -> None:
+    """exp(0) + exp(-5.93) is 1.00266: in bfloat16 it is 1, whose logarithm is 0 (PyTorch's log_softmax does this)."""
+    stored = Accumulation(Tree("sequential"), intermediate="case")
+    for claim, loses in ((stored, True), (SEQUENTIAL, False)):
+        rounding = arithmetic("bfloat16", claim)
+        form = format_of("bfloat16" if loses else "float32")
+        total = Tracked(np.array([1.0, 0.00266]), 0.0, Rounding(rounding, form)).sum()
+        assert (total.error >= 0.00266) == loses, claim
+
+
 def test_kinks_allow_either_side_only_where_the_sign_is_hidden() -> None:
     clear, hidden = of([0.5, -0.5]), of([0.1]) * 3.0 - 0.3
     assert np.all(tracked.positive(clear).error == 0) and np.all(tracked.sign(clear).error == 0)
