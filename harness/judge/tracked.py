@@ -197,8 +197,9 @@ class Tracked:
             exact = (error == 0) & exact_sums(finite, self.rounding.arithmetic.unit)
             error = np.where(exact, 0.0, error + self.rounding.arithmetic.sum_error(finite))
             if self.rounding.form.unit > self.rounding.arithmetic.unit:
-                # a sum in a wider accumulator is an intermediate value once it is done
-                error = self.rounding.of(total, error)
+                # a sum in a wider accumulator is an intermediate value once it is done; where it would overflow as one
+                # it is not excused: a fused kernel takes the root or the logarithm first
+                error = np.minimum(self.rounding.of(total, error), error + self.rounding.form.unit * np.abs(total))
         return Tracked(total, np.where(np.isfinite(total), error, 0.0), self.rounding)
 
     def max(self, axis: int, *, keepdims: bool = False) -> Tracked:
