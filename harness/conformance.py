@@ -95,7 +95,7 @@ def _check_bad_input(
     if answer.error and answer.error_kind == "error":
         return Verdict("passed")
     if answer.error:
-        return Verdict("out_of_memory", f"raised {answer.error}")
+        return Verdict(answer.error_kind, answer.error)
     shapes = ", ".join(f"{output.dtype}{list(output.shape)}" for output in answer.outputs)
     return Verdict("failed", f"returned {shapes} for bad input instead of raising: {task.case.raises}")
 
@@ -191,7 +191,9 @@ def _judge_again(
         if failure.status == "failed":
             reason = f"on new values at the same address: {reason}"
         return dataclasses.replace(failure, reason=reason, worst=worst)
-    return dataclasses.replace(verdict, worst=worst)
+    # both calls are of the case itself, so half of what was counted is one call's
+    done = [None if one is None else one // len(calls) for one in (received.reply.launches, received.reply.host_round_trips)]
+    return dataclasses.replace(verdict, worst=worst, launches=done[0], host_round_trips=done[1])
 
 
 def _judge_all(
@@ -209,7 +211,8 @@ def _judge_all(
         if judged.status != "passed":
             lesson = "" if judged.array is None else diagnose(operator, call, judged.array)
             what = "" if call.gradient is None else f"gradient of input {call.gradient}: "
-            return answers, Verdict(judged.status, what + "; ".join(filter(None, (judged.comparison.reason, lesson))))
+            reason = what + "; ".join(filter(None, (judged.comparison.reason, lesson)))
+            return answers, Verdict(judged.status, reason, tainted=bool(received.reply.state_changes))
     if same_bits(answers[0].array, received.read(len(calls))) is False:
         return answers, Verdict(
             "failed", "its output was written again by a later call: each call must return a new array"

@@ -312,6 +312,8 @@ class Execution:
             batch_invariant=verdict.batch_invariant,
             gradient_status=verdict.gradient_status,
             known=known,
+            launches=verdict.launches,
+            host_round_trips=verdict.host_round_trips,
             **more,
         )
 

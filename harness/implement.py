@@ -42,6 +42,9 @@ class Backend:
     `differentiate(function, arrays, parameters, cotangent, wanted, passes)` is the library's own reverse mode: the
     gradient of `function(*arrays, **parameters)` with respect to the array of number `wanted`; with two passes each
     takes half of the cotangent, and the library accumulates. Without it, implementations bring a `gradient=`.
+
+    A backend that is not `timed` is for conformance alone. `counts()` returns how many kernels have been launched so
+    far, and how often the host has waited for their results (host round trips).
     """
 
     name: str
@@ -54,6 +57,8 @@ class Backend:
     versions: Callable[[], dict[str, str]] = _no_versions
     dtypes: tuple[str, ...] = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "bool")
     differentiate: Callable[..., Array] | None = None
+    timed: bool = True
+    counts: Callable[[], tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

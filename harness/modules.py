@@ -95,6 +95,7 @@ def _backend_data(one: Backend) -> dict[str, Any]:
         "array_type": one.array_type,
         "dtypes": list(one.dtypes),
         "differentiates": one.differentiate is not None,
+        "timed": one.timed,
     }
 
 

@@ -74,9 +74,10 @@ def require_match(registry: Registry, selectors: Sequence[str]) -> None:
 
 
 def tasks(registry: Registry, kind: Kind) -> Iterator[Task]:
-    """All tasks of a kind, in the order of the plan."""
+    """All tasks of a kind, in the order of the plan. A backend that is not timed has no benchmarks."""
+    untimed = {name for name, backend in registry.backends.items() if not backend.timed and kind == "benchmarks"}
     for name, operator in registry.operators.items():
-        declared = [one for one in registry.declarations if one.operator == name]
+        declared = [one for one in registry.declarations if one.operator == name and one.backend not in untimed]
         for case in operator.conformance if kind == "conformance" else operator.benchmarks:
             for one in declared:
                 yield Task(one, case)

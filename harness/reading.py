@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import cache
 from harness.declare import DeclarationError
 from harness.process import START_DEADLINE_S, WorkerFailure, WorkerProcess
 
-CACHE_FORMAT = "2"
+CACHE_FORMAT = "3"
 FRAMEWORKS = ("torch", "cupy", "jax", "triton", "numba", "tensorflow", "cupyx", "jaxlib")
 """Libraries that are never imported to read a declaration."""
 
@@ -71,7 +72,7 @@ def plugin_sources(paths: Sequence[str]) -> list[Source]:
 
 def read(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
     """What each source declares, by its name: from the cache, or from a worker that reads the file now."""
-    cache_file = _cache_folder() / "declarations.json"
+    cache_file = cache.folder() / "declarations.json"
     cached = _load_cache(cache_file)
     libraries = _installed_libraries()
     keys = {source.name: _key(source, libraries) for source in sources}
@@ -136,7 +137,7 @@ IMPLEMENTATION = {
     "operator", "backend", "implementation", "accumulation", "has_gradient", "has_prepare", "line", "summary",
     "known",
 }  # fmt: skip
-BACKEND = {"name", "library", "missing", "array_type", "dtypes", "differentiates"}
+BACKEND = {"name", "library", "missing", "array_type", "dtypes", "differentiates", "timed"}
 
 
 def _installed_libraries() -> str:
@@ -155,11 +156,6 @@ def _key(source: Source, libraries: str) -> str:
     with contextlib.suppress(OSError):
         digest.update(Path(source.file).read_bytes())
     return digest.hexdigest()
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "kernel-harness"
 
 
 def _load_cache(file: Path) -> dict[str, dict[str, Any]]:

@@ -39,6 +39,7 @@ class BackendInfo:
     array_type: str
     dtypes: tuple[str, ...]
     differentiates: bool
+    timed: bool
     module: str
     path: str
 

@@ -111,13 +111,18 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back from one `run` request: answers call by call, and the worker's own readings sample by sample."""
+    """What came back from one `run` request: answers call by call, and the worker's own readings sample by sample.
+
+    `launches` and `host_round_trips` are those of all calls together, where the backend counts them.
+    """
 
     answers: tuple[Answer, ...]
     wall_ns: tuple[int, ...]
     cpu_ns: tuple[int, ...]
     prepare_ns: int | None
     state_changes: str
+    launches: int | None = None
+    host_round_trips: int | None = None
 
 
 STRANGE = dict.fromkeys((*range(32), *range(127, 160), *range(55296, 57344)), "�")
@@ -136,8 +141,9 @@ def reply_from(message: Mapping[str, Any], calls: int, samples: int) -> Reply:
         wall = tuple(_natural(value) for value in _list(message, "wall_ns", samples))
         cpu = tuple(_natural(value) for value in _list(message, "cpu_ns", samples))
         prepare = message.get("prepare_ns")
+        done = [None if message.get(key) is None else _natural(message[key]) for key in ("launches", "host_round_trips")]
         return Reply(
-            answers, wall, cpu, None if prepare is None else _natural(prepare), text_of(message["state_changes"])
+            answers, wall, cpu, None if prepare is None else _natural(prepare), text_of(message["state_changes"]), *done
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise WireError(f"a malformed reply: {type(error).__name__}: {error}") from None
@@ -145,7 +151,7 @@ def reply_from(message: Mapping[str, Any], calls: int, samples: int) -> Reply:
 
 def _answer(message: Mapping[str, Any]) -> Answer:
     if message.get("error"):
-        if message["error_kind"] not in ("error", "out_of_memory"):
+        if message["error_kind"] not in ("error", "failed", "out_of_memory"):
             raise WireError(f"an error of kind {text_of(message['error_kind'])!r}")
         return Answer((), text_of(message["error"]), message["error_kind"])
     outputs = message["outputs"]

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from harness import wire
+from harness.cuda.faults import KernelFault
 from harness.declare import Case
 from harness.implement import Backend, Implementation, Unsupported
 from harness.modules import import_module, read_modules
@@ -49,7 +50,7 @@ class Worker:
         self._backends: dict[str, Backend] = {}
         self._prepared: dict[tuple[str, ...], tuple[Callable[..., Any], int | None]] = {}
         self._served = 0
-        self._state = _process_state()
+        self._state = (*_process_state(), ("context of the device", True))
 
     def serve(self, request: dict[str, Any]) -> dict[str, Any]:
         match request["do"]:
@@ -74,19 +75,25 @@ class Worker:
             refused = f"{backend.name} has no {case.dtype}"
         if refused:
             return {"unsupported": str(refused)[: wire.LONGEST_TEXT]}
-        function, prepare_ns = self._prepare(declared, case, target)
         try:
+            function, prepare_ns = self._prepare(declared, case, target)
             calls = [self._call(declared, function, call, backend) for call in request["calls"]]
         except Unsupported as refusal:
             return {"unsupported": str(refusal)}
+        counts = backend.counts
+        before = counts() if counts else ()
         answers, wall, cpu = self._time(request, calls, backend)
+        # reading an answer is no launch and no round trip of the implementation's
+        done = [after - count for after, count in zip(counts(), before, strict=True)] if counts else [None, None]
         self._tidy()
         return {
+            "launches": done[0],
+            "host_round_trips": done[1],
             "answers": answers,
             "wall_ns": wall,
             "cpu_ns": cpu,
             "prepare_ns": prepare_ns,
-            "state_changes": _changes(self._state, _process_state()),
+            "state_changes": _changes(self._state, (*_process_state(), ("context of the device", _works(backend)))),
         }
 
     def _time(
@@ -212,7 +219,9 @@ class _Raised:
     """An exception in place of an answer."""
 
     def __init__(self, error: BaseException) -> None:
-        self.kind = "out_of_memory" if _is_out_of_memory(error) else "error"
+        # a kernel that is wrong has not raised what bad input must raise
+        is_wrong = isinstance(error, KernelFault)
+        self.kind = "failed" if is_wrong else "out_of_memory" if _is_out_of_memory(error) else "error"
         last = traceback.extract_tb(error.__traceback__)[-1:]
         place = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
         said = _said(error)[: wire.LONGEST_TEXT]
@@ -280,6 +289,15 @@ def _process_state() -> tuple[tuple[str, Any], ...]:
         ("NumPy error state", str(np.geterr())),
         ("current directory", os.getcwd()),
     )
+
+
+def _works(backend: Backend) -> bool:
+    """Whether the device still answers: after some errors no call of the process does (a CUDA context is lost)."""
+    try:
+        backend.wait()
+        return True
+    except Exception:
+        return False
 
 
 def _changes(before: tuple[tuple[str, Any], ...], after: tuple[tuple[str, Any], ...]) -> str:

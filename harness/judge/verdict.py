@@ -26,7 +26,8 @@ class Judged:
 class Verdict:
     """What the judge says of a task: status and reason as in a record, and the worst errors that were seen.
 
-    `tainted` says that the worker's process was tampered with and must not run anything else.
+    `tainted` says that the worker's process was tampered with and must not run anything else. `launches` and
+    `host_round_trips` are those of one call, where the backend counts them.
     """
 
     status: str
@@ -37,12 +38,15 @@ class Verdict:
     tainted: bool = False
     gradient_status: str | None = None
     known: str | None = None
+    launches: int | None = None
+    host_round_trips: int | None = None
 
 
 def judge_answer(answer: Answer, read: np.ndarray | None, truth: Truth, array_type: str) -> Judged:
     """Structure first, then the values. `read` holds the answer's bytes as an array, None where none were stored."""
     if answer.error:
-        return Judged(Comparison(f"raised {answer.error}"), None, answer.error_kind)
+        said = answer.error if answer.error_kind == "failed" else f"raised {answer.error}"
+        return Judged(Comparison(said), None, answer.error_kind)
     if len(answer.outputs) != 1:
         return _failed(f"returned {len(answer.outputs)} arrays where one is right")
     (output,) = answer.outputs

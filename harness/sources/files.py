@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from harness import cache
 from harness.declare import LAYOUTS, Case, DeclarationError
 from harness.precision import numpy_dtype
 from harness.sources import Sourced
@@ -88,9 +89,8 @@ def _exported(name: str) -> Path:
         raise ImportError(
             f"--cases {name}: {LIBRARIES[name]} is not installed; type: pip install 'kernel-harness[cases]'"
         ) from None
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     source = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))))
-    path = base / "kernel-harness" / f"cases-{name}-{version}-{source.hexdigest()[:10]}.json"
+    path = cache.folder() / f"cases-{name}-{version}-{source.hexdigest()[:10]}.json"
     if not path.is_file():
         done = subprocess.run([sys.executable, "-m", __name__, name, str(path)], capture_output=True, text=True)
         if done.returncode:

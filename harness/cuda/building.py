@@ -1,0 +1,218 @@
+"""Compiles CUDA sources for the CPU, with g++ or clang++, and keeps what was built."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import cache
+from harness.cuda.faults import CompileError
+from harness.cuda.source import Source, for_cpu, unsupported
+from harness.implement import Unsupported
+
+EMULATION = Path(__file__).parent / "emulation"
+_COMMON = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-strict-aliasing"]
+# two modules that hold a kernel of the same name must not share its static variables
+_GCC_ONLY = ["-fno-gnu-unique"]
+_FAST = ["-O2", "-g1"]
+_CHECKS = "thread,alignment,bounds,signed-integer-overflow,integer-divide-by-zero"
+_WATCHED = ["-O1", "-g", "-DKH_WATCHED", f"-fsanitize={_CHECKS}"]
+_WATCHED_BY = {
+    # volatile accesses are told apart; gaps stay where they are written
+    "g++": ["--param", "tsan-distinguish-volatile=1", "-fno-toplevel-reorder"],
+    "clang++": ["-mllvm", "-tsan-distinguish-volatile"],
+}
+HINT = "no C++ compiler is found; type: apt-get install g++ (or clang), or set CXX"
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A shared variable in a module's thread-local block."""
+
+    offset: int
+    bytes: int
+    name: str
+    kernel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A built source: its library, and the number of each kernel instance."""
+
+    library: ctypes.CDLL
+    path: Path
+    entries: tuple[str, ...]
+    symbols: tuple[Symbol, ...]
+
+    def entry(self, kernel: str) -> int:
+        """The address of a kernel's entry."""
+        function = getattr(self.library, f"kh_entry_{self.entries.index(kernel)}")
+        return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+    @functools.lru_cache(maxsize=None)  # noqa: B019 - modules live as long as the process
+    def sizes(self, kernel: str) -> tuple[int, ...]:
+        """Bytes of each parameter, as the compiler has them."""
+        found = (ctypes.c_int * 64)()
+        count = getattr(self.library, f"kh_sizes_{self.entries.index(kernel)}")(found)
+        return tuple(found[:count])
+
+
+def compiler() -> str | None:
+    """The C++ compiler: what CXX names, else g++, else clang++; None if there is none."""
+    for name in (os.environ.get("CXX", ""), "g++", "clang++"):
+        if name and shutil.which(name):
+            return name
+    return None
+
+
+@functools.cache
+def build(source: Source, watched: bool) -> Module:
+    """Compile all kernels of a source that can be named without template arguments, and all instances.
+
+    `watched` asks for the instrumented build. Raises CompileError with file and line, and Unsupported where the source
+    uses what a CPU cannot do.
+    """
+    found = compiler()
+    if found is None:
+        raise Unsupported(HINT)
+    text = source.text
+    beyond = unsupported(text)
+    if beyond:
+        raise Unsupported(f"cuda_cpu does not have {beyond[1]} ({source.path.name}:{beyond[0]})")
+    entries = tuple(dict.fromkeys((*_plain_kernels(source), *source.instances)))
+    program = _program(source, text, entries)
+    options = _options(found, watched)
+    runtime = _runtime(found)
+    key = _key(found, options, program, _headers(source), runtime.name)
+    library = cache.folder() / "cuda" / f"{source.path.stem}-{'watched' if watched else 'fast'}-{key}.so"
+    if not library.exists():
+        _compile(found, options, source, program, runtime, library)
+    module = ctypes.CDLL(str(library))
+    return Module(module, library, entries, _symbols(library) if watched else ())
+
+
+def line_of(library: Path, pc: int) -> tuple[str, int]:
+    """File name and line of an address in a library ("", 0 where binutils are missing)."""
+    tool = shutil.which("addr2line")
+    if tool is None:
+        return "", 0
+    said = subprocess.run([tool, "-e", str(library), hex(pc)], capture_output=True, text=True).stdout
+    file, _, line = said.strip().splitlines()[0].partition(" (")[0].rpartition(":") if said.strip() else ("", "", "0")
+    return os.path.basename(file), int(line) if line.isdigit() else 0
+
+
+def _plain_kernels(source: Source) -> list[str]:
+    from harness.cuda.source import kernels_of
+
+    return [name for name, (template, _, _, _) in kernels_of(source.path).items() if not template]
+
+
+def _program(source: Source, text: str, entries: tuple[str, ...]) -> str:
+    lines = [f'#line 1 "{source.path}"', for_cpu(text), '#line 1 "entries"']
+    exported = 'extern "C" __attribute__((visibility("default")))'
+    for number, name in enumerate(entries):
+        lines.append(f"{exported} void kh_entry_{number}(void** arguments) {{ kh_call(&{name}, arguments); }}")
+        lines.append(f"{exported} int kh_sizes_{number}(int* sizes) {{ return kh_sizes(&{name}, sizes); }}")
+    # makes the thread that launches own its copy of the shared variables
+    lines.append('extern "C" void kh_touch_shared() { static thread_local char marker; marker = 1; asm volatile("" ::"r"(&marker)); }')
+    return "\n".join(lines) + "\n"
+
+
+def _options(found: str, watched: bool) -> list[str]:
+    kind = "clang++" if "clang" in found else "g++"
+    return [
+        *_COMMON,
+        *(_GCC_ONLY if kind == "g++" else []),
+        *(_WATCHED + _WATCHED_BY[kind] if watched else _FAST),
+        f"-I{EMULATION / 'include'}",
+        f"-I{EMULATION}",
+        "-include",
+        str(EMULATION / "cuda_cpu.h"),
+    ]
+
+
+def _headers(source: Source) -> str:
+    """The text of all that a source may include: ours, and the headers beside it."""
+    ours = sorted([*EMULATION.rglob("*.h"), *EMULATION.rglob("*.cpp")])
+    local = sorted([*source.path.parent.glob("*.cuh"), *source.path.parent.glob("*.h")])
+    return "\n".join(path.read_text(encoding="utf-8") for path in (*ours, *local))
+
+
+def version() -> str:
+    """The compiler and its version; "" if there is none."""
+    found = compiler()
+    return _version(found) if found else ""
+
+
+@functools.cache
+def _version(found: str) -> str:
+    said = subprocess.run([found, "--version"], capture_output=True, text=True).stdout
+    return said.splitlines()[0] if said else found
+
+
+def _key(found: str, options: list[str], *texts: str) -> str:
+    digest = hashlib.sha256("\0".join([_version(found), *options, *texts]).encode())
+    return digest.hexdigest()[:20]
+
+
+@functools.cache
+def _runtime(found: str) -> Path:
+    sources = sorted(EMULATION.glob("*.cpp"))
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (*sources, *sorted(EMULATION.glob("*.h"))))
+    options = [*_COMMON, "-O2", "-g1"]
+    built = cache.folder() / "cuda" / f"runtime-{_key(found, options, text)}.o"
+    if not built.exists():
+        _run([found, *options, "-c", *map(str, sources)], built, None)
+    return built
+
+
+def _compile(
+    found: str, options: list[str], source: Source, program: str, runtime: Path, library: Path
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="kernel-harness-") as folder:
+        copy, part = Path(folder) / source.path.name, Path(folder) / "kernels.o"
+        copy.write_text(program, encoding="utf-8")
+        includes = [f"-iquote{source.path.parent}"]
+        _run([found, *options, *includes, "-x", "c++", "-c", str(copy)], part, source)
+        _run([found, "-shared", "-Wl,-Bsymbolic", str(part), str(runtime)], library, source)
+
+
+def _run(command: list[str], output: Path, source: Source | None) -> None:
+    """Run a compiler; the output appears under its name only when it is whole."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = output.with_name(f"{output.name}.{os.getpid()}")
+    done = subprocess.run([*command, "-o", str(unfinished)], capture_output=True, text=True)
+    if done.returncode == 0:
+        os.replace(unfinished, output)
+        return
+    unfinished.unlink(missing_ok=True)
+    error = re.search(r"^(?P<file>[^:\n]+):(?P<line>\d+):(?:\d+:)? (?:fatal )?error: (?P<what>.+)$", done.stderr, re.MULTILINE)
+    if error and source is not None:
+        raise CompileError(error["what"], os.path.basename(error["file"]), int(error["line"]))
+    raise CompileError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"{command[0]} failed")
+
+
+_TLS = re.compile(r"^\s*\d+:\s+(?P<offset>[0-9a-f]+)\s+(?P<bytes>\d+|0x[0-9a-f]+)\s+TLS\s+\w+\s+\w+\s+\w+\s+(?P<name>.+)$", re.MULTILINE)
+
+
+def _symbols(library: Path) -> tuple[Symbol, ...]:
+    """The shared variables of a module, from its symbol table; none where binutils are missing."""
+    tool = shutil.which("readelf")
+    if tool is None:
+        return ()
+    said = subprocess.run([tool, "-sW", "-C", str(library)], capture_output=True, text=True).stdout
+    found = {}
+    for match in _TLS.finditer(said):
+        owner, _, name = match["name"].rpartition("::")
+        if not name.startswith("kh_gap_") and name != "marker":
+            kernel = re.sub(r"[<(].*", "", owner).split(" ")[-1]
+            found[int(match["offset"], 16)] = Symbol(int(match["offset"], 16), int(match["bytes"], 0), name, kernel)
+    return tuple(found[offset] for offset in sorted(found))

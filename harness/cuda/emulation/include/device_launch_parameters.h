@@ -1,0 +1,2 @@
+// all of it is in cuda_cpu.h
+#pragma once
