@@ -33,6 +33,10 @@ _WATCHED_BY = {
 HINT = "no C++ compiler is found; type: apt-get install g++ (or clang), or set CXX"
 
 
+_STACKS: list[int] = []
+"""The address of the stacks that the modules of this process share, once there is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Symbol:
     """A shared variable in a module's thread-local block."""
@@ -57,7 +61,6 @@ class Module:
         function = getattr(self.library, f"kh_entry_{self.entries.index(kernel)}")
         return ctypes.cast(function, ctypes.c_void_p).value or 0
 
-    @functools.lru_cache(maxsize=None)  # noqa: B019 - modules live as long as the process
     def sizes(self, kernel: str) -> tuple[int, ...]:
         """Bytes of each parameter, as the compiler has them."""
         found = (ctypes.c_int * 64)()
@@ -96,6 +99,10 @@ def build(source: Source, watched: bool) -> Module:
     if not library.exists():
         _compile(found, options, source, program, runtime, library)
     module = ctypes.CDLL(str(library))
+    module.kh_stacks.restype, module.kh_stacks.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+    _STACKS[:] = [module.kh_stacks(*_STACKS or (None,))]
+    if not _STACKS[0]:
+        raise MemoryError("no memory for the stacks of 1024 threads")
     return Module(module, library, entries, _symbols(library) if watched else ())
 
 
@@ -122,7 +129,9 @@ def _program(source: Source, text: str, entries: tuple[str, ...]) -> str:
         lines.append(f"{exported} void kh_entry_{number}(void** arguments) {{ kh_call(&{name}, arguments); }}")
         lines.append(f"{exported} int kh_sizes_{number}(int* sizes) {{ return kh_sizes(&{name}, sizes); }}")
     # makes the thread that launches own its copy of the shared variables
-    lines.append('extern "C" void kh_touch_shared() { static thread_local char marker; marker = 1; asm volatile("" ::"r"(&marker)); }')
+    lines.append(
+        'extern "C" void kh_touch_shared() { static thread_local char marker; marker = 1; asm volatile("" ::"r"(&marker)); }'
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -174,9 +183,7 @@ def _runtime(found: str) -> Path:
     return built
 
 
-def _compile(
-    found: str, options: list[str], source: Source, program: str, runtime: Path, library: Path
-) -> None:
+def _compile(found: str, options: list[str], source: Source, program: str, runtime: Path, library: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="kernel-harness-") as folder:
         copy, part = Path(folder) / source.path.name, Path(folder) / "kernels.o"
         copy.write_text(program, encoding="utf-8")
@@ -189,18 +196,25 @@ def _run(command: list[str], output: Path, source: Source | None) -> None:
     """Run a compiler; the output appears under its name only when it is whole."""
     output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = output.with_name(f"{output.name}.{os.getpid()}")
-    done = subprocess.run([*command, "-o", str(unfinished)], capture_output=True, text=True)
+    # messages are read: in English, with plain quotes
+    said_in = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run([*command, "-o", str(unfinished)], capture_output=True, text=True, env=said_in)
     if done.returncode == 0:
         os.replace(unfinished, output)
         return
     unfinished.unlink(missing_ok=True)
-    error = re.search(r"^(?P<file>[^:\n]+):(?P<line>\d+):(?:\d+:)? (?:fatal )?error: (?P<what>.+)$", done.stderr, re.MULTILINE)
+    error = re.search(
+        r"^(?P<file>[^:\n]+):(?P<line>\d+):(?:\d+:)? (?:fatal )?error: (?P<what>.+)$", done.stderr, re.MULTILINE
+    )
     if error and source is not None:
         raise CompileError(error["what"], os.path.basename(error["file"]), int(error["line"]))
     raise CompileError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"{command[0]} failed")
 
 
-_TLS = re.compile(r"^\s*\d+:\s+(?P<offset>[0-9a-f]+)\s+(?P<bytes>\d+|0x[0-9a-f]+)\s+TLS\s+\w+\s+\w+\s+\w+\s+(?P<name>.+)$", re.MULTILINE)
+_TLS = re.compile(
+    r"^\s*\d+:\s+(?P<offset>[0-9a-f]+)\s+(?P<bytes>\d+|0x[0-9a-f]+)\s+TLS\s+\w+\s+\w+\s+\w+\s+(?P<name>.+)$",
+    re.MULTILINE,
+)
 
 
 def _symbols(library: Path) -> tuple[Symbol, ...]:

@@ -78,7 +78,12 @@ class Device(ABC):
         return found
 
     def launch(
-        self, kernel: Kernel, grid: int | Sequence[int], block: int | Sequence[int], shared_bytes: int, arguments: Sequence[Any]
+        self,
+        kernel: Kernel,
+        grid: int | Sequence[int],
+        block: int | Sequence[int],
+        shared_bytes: int,
+        arguments: Sequence[Any],
     ) -> None:
         """Run a kernel: `grid` blocks of `block` threads, each block with `shared_bytes` of dynamic shared memory.
 
@@ -97,8 +102,8 @@ class Device(ABC):
             self._argument(kernel, parameter, value)
             for parameter, value in zip(kernel.parameters, arguments, strict=True)
         ]
-        self.counts = replace(self.counts, launches=self.counts.launches + 1)
         self._launch(kernel, blocks, threads, shared_bytes, prepared)
+        self.counts = replace(self.counts, launches=self.counts.launches + 1)
 
     @abstractmethod
     def _upload(self, array: np.ndarray) -> Any: ...

@@ -44,7 +44,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was seen in a launch; `others` are the places that it is in conflict with."""
+    """One thing that was seen in a launch; `others` are the places that it is in conflict with, as where the other
+    access of a race was."""
 
     kind: str
     kernel: str
@@ -53,7 +54,7 @@ class Finding:
     others: tuple[Place, ...] = ()
 
     def __str__(self) -> str:
-        against = "".join(f"; the other: {other}" for other in self.others)
+        against = f" ({self.others[0]})" if self.others and self.kind in (DATA_RACE, SAME_VALUE) else ""
         return f"{self.kind} in {self.kernel} ({self.at}): {self.detail}{against}"
 
 

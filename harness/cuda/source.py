@@ -49,14 +49,21 @@ _DTYPES = {
     "bool": "bool",
 }
 _QUALIFIERS = re.compile(r"\b(?:const|volatile|__restrict__|__restrict|restrict|__grid_constant__|struct)\b")
-_KERNEL = re.compile(r"__global__(?P<before>[^;{}()]*?(?:__launch_bounds__\s*\((?P<bounds>[^()]*)\))?[^;{}()]*?)\b(?P<name>(?!__launch_bounds__)\w+)\s*\(")
+_KERNEL = re.compile(
+    r"__global__(?P<before>[^;{}()]*?(?:__launch_bounds__\s*\((?P<bounds>[^()]*)\))?[^;{}()]*?)\b(?P<name>(?!__launch_bounds__)\w+)\s*\("
+)
 _TEMPLATE = re.compile(r"template\s*<")
 _DYNAMIC_SHARED = re.compile(
     r"extern\s+(?:volatile\s+)?__shared__\s+(?:(?:__align__|alignas)\s*\([^)]*\)\s*)?(?P<type>[^;\[\]=]+?)\s*\b(?P<name>\w+)\s*\[\s*\]\s*;"
 )
 _UNSUPPORTED = (
     (re.compile(r"\b(?:asm|__asm__|__asm)\b"), "inline PTX"),
-    (re.compile(r"\b(?:this_grid|g|grid)\s*(?:\(\s*\))?\s*\.\s*sync\s*\(|\bcooperative_groups::(?:this_)?grid\w*.*sync"), "a barrier over the grid"),
+    (
+        re.compile(
+            r"\b(?:this_grid|g|grid)\s*(?:\(\s*\))?\s*\.\s*sync\s*\(|\bcooperative_groups::(?:this_)?grid\w*.*sync"
+        ),
+        "a barrier over the grid",
+    ),
     (re.compile(r"\b__cluster_dims__|\bthis_cluster\b|\bmap_shared_rank\b"), "thread block clusters"),
     (re.compile(r"\bnvcuda::wmma\b|<mma\.h>|\bwmma::"), "tensor core fragments (wmma)"),
     (re.compile(r"\bcuda::(?:barrier|pipeline|memcpy_async|atomic_ref|atomic)\b|<cuda/\w+>"), "libcu++ (cuda::...)"),

@@ -1,7 +1,7 @@
 """CUDA kernels on a CPU, from their own source: a device for conformance, never timed."""
 
 from harness import Backend
-from harness.cuda import building, cpu
+from harness.cuda import building, cpu, memory
 
 
 def missing():
@@ -15,10 +15,11 @@ def versions():
 backend = Backend(
     name="cuda_cpu",
     library="harness",
-    from_host=cpu.from_host,
-    to_host=cpu.to_host,
-    array_type="harness.cuda.cpu.CpuArray",
+    from_host=memory.from_host,
+    to_host=memory.to_host,
+    array_type="harness.cuda.memory.CpuArray",
     missing=missing,
+    wait=cpu.wait,
     versions=versions,
     timed=False,
     counts=cpu.counts,

@@ -162,10 +162,10 @@ using KhOnlyIn = typename std::enable_if<std::is_arithmetic<T>::value>::type;
 
 // in no build instrumented: the runtime is told of the whole operation
 #define KH_UNWATCHED __attribute__((no_sanitize("thread"), no_sanitize("undefined"), noinline))
-#define KH_ATOMIC(name, expression, inexact)                                      \
+#define KH_ATOMIC(name, expression)                                      \
     template <class T, class = KhOnlyIn<T>>                                       \
     KH_UNWATCHED T name(T* address, KhExactly<T> value) {                         \
-        kh_atomic(address, sizeof(T), inexact);                                   \
+        kh_atomic(address, sizeof(T), __builtin_return_address(0));                                   \
         const T old = *address;                                                   \
         *address = expression;                                                    \
         return old;                                                               \
@@ -174,19 +174,19 @@ using KhOnlyIn = typename std::enable_if<std::is_arithmetic<T>::value>::type;
     T name##_block(T* address, KhExactly<T> value) { return name(address, value); } \
     template <class T, class = KhOnlyIn<T>>                                       \
     T name##_system(T* address, KhExactly<T> value) { return name(address, value); }
-KH_ATOMIC(atomicAdd, T(old + value), std::is_floating_point<T>::value)
-KH_ATOMIC(atomicSub, T(old - value), std::is_floating_point<T>::value)
-KH_ATOMIC(atomicMin, (value < old ? value : old), 0)
-KH_ATOMIC(atomicMax, (value > old ? value : old), 0)
-KH_ATOMIC(atomicAnd, (old & value), 0)
-KH_ATOMIC(atomicOr, (old | value), 0)
-KH_ATOMIC(atomicXor, (old ^ value), 0)
-KH_ATOMIC(atomicExch, value, 0)
-KH_ATOMIC(atomicInc, (old >= value ? 0 : old + 1), 0)
-KH_ATOMIC(atomicDec, (old == 0 || old > value ? value : old - 1), 0)
+KH_ATOMIC(atomicAdd, T(old + value))
+KH_ATOMIC(atomicSub, T(old - value))
+KH_ATOMIC(atomicMin, (value < old ? value : old))
+KH_ATOMIC(atomicMax, (value > old ? value : old))
+KH_ATOMIC(atomicAnd, (old & value))
+KH_ATOMIC(atomicOr, (old | value))
+KH_ATOMIC(atomicXor, (old ^ value))
+KH_ATOMIC(atomicExch, value)
+KH_ATOMIC(atomicInc, (old >= value ? 0 : old + 1))
+KH_ATOMIC(atomicDec, (old == 0 || old > value ? value : old - 1))
 template <class T>
 KH_UNWATCHED T atomicCAS(T* address, KhExactly<T> compare, KhExactly<T> value) {
-    kh_atomic(address, sizeof(T), 0);
+    kh_atomic(address, sizeof(T), __builtin_return_address(0));
     const T old = *address;
     if (old == compare) *address = value;
     return old;

@@ -30,15 +30,18 @@ namespace {
 constexpr int MAX_THREADS = 1024, WARP = 32, MAX_WARPS = MAX_THREADS / WARP;
 constexpr size_t STACK = 128 << 10, GUARD_PAGE = 4096;
 constexpr size_t MAX_DYNAMIC = 228 << 10;
-constexpr int MAX_EVENTS = 24, PASSES_BEFORE_GIVING_UP = 1 << 20;
+constexpr int MAX_EVENTS = 24;
+// atomic operations in a row after which another thread runs; how many there may be while nobody else can run, and at all
+constexpr unsigned POLLS = 8, POLLS_ALONE = 512, POLLS_AT_ALL = 1 << 17;
 
 enum Kind {
     DATA_RACE, DIVERGENT_BARRIER, DEADLOCK, WRONG_MASK, INACTIVE_LANE, OUT_OF_BOUNDS, MISALIGNED, UNWRITTEN_SHARED,
     UNWRITTEN_GLOBAL, INTEGER_OVERFLOW, DIVISION_BY_ZERO, ENDLESS_WAIT, TRAP, NOTE_SAME_VALUE, NOTE_EXITED, CRASH,
 };
 
-// verdict: ends the launch; suspicion: a verdict if the result depends on it; note: allowed, but worth saying
-enum Severity { VERDICT, SUSPICION, NOTE };
+// verdict: ends the launch; suspicion: a verdict if the result depends on it; note: allowed, but worth saying;
+// consequence: what would be a verdict, had the launch not read something undefined before
+enum Severity { VERDICT, SUSPICION, NOTE, CONSEQUENCE };
 
 extern "C" {
 struct KhPoint {
@@ -78,6 +81,7 @@ struct KhLaunch {
     int ahead;
     uint64_t seed, poison;
     int watched;  // an instrumented build: look at each access
+    int strict;   // no consequences: each is a verdict
     int races;
     int region_count;
     KhRegion* regions;
@@ -85,7 +89,7 @@ struct KhLaunch {
     KhSymbol* symbols;
     double seconds;
     // out
-    int inexact_atomics, event_count;
+    int atomics, event_count;
     KhEvent events[MAX_EVENTS];
 };
 }
@@ -99,7 +103,7 @@ struct Fiber {
     int kind;
     unsigned mask, argument, width, size;
     uint64_t value, result;
-    unsigned polls;
+    unsigned accesses, polls, alone;
 };
 
 struct Access {
@@ -325,6 +329,15 @@ void keep(const KhEvent& event) {
     leave();
 }
 
+// a verdict, unless the launch has read something undefined before, from which this may come
+void judge(KhEvent& event) {
+    for (int i = 0; i < launch->event_count && !launch->strict; i++)
+        if (launch->events[i].severity == SUSPICION) event.severity = CONSEQUENCE;
+    keep(event);
+    // an overflow can be lived with, to see what else there is
+    if (event.severity == VERDICT || event.kind != INTEGER_OVERFLOW) leave();
+}
+
 [[noreturn]] void deadlock() {
     // one thread for each line that is waited at
     char text[300] = "";
@@ -514,6 +527,14 @@ bool complete(int warp, int lane) {
     const Fiber& f = lanes[lane];
     const uint32_t wanted = f.mask & exists[warp] & ~exited[warp];
     if (wanted & ~in_operation[warp]) return false;
+    for (uint32_t left = f.mask & exited[warp]; left; left &= left - 1) {
+        const Fiber& g = lanes[__builtin_ctz(left)];
+        if (g.place.line != f.place.line || g.mask == f.mask || g.kind != f.kind) continue;
+        KhEvent event = event_of(VERDICT, WRONG_MASK, warp * WARP + lane, "lane %d names lane %d in its mask %08x, which did the same with mask %08x",
+                                 lane, __builtin_ctz(left), f.mask, g.mask);
+        set_place(event.at, f.place);
+        condemn(event);
+    }
     for (uint32_t left = wanted; left; left &= left - 1) {
         const int other = __builtin_ctz(left);
         const Fiber& g = lanes[other];
@@ -569,11 +590,11 @@ void resolve_pending() {
     keep(pending.event);
 }
 
-KhEvent race(const Access& other, bool other_writes, bool writes, uint32_t pc, const char* name, uint64_t offset) {
+KhEvent race(const Access& other, bool other_writes, bool writes, uint32_t pc, const char* name, uint64_t offset, unsigned size) {
     const bool same_block = (other.thread - 1) / threads == block_number;
-    KhEvent event = event_of(VERDICT, DATA_RACE, current, "%s %s byte %llu, which thread %u of %s %s%s; nothing orders the two", writes ? "writes" : "reads",
-                             name, (unsigned long long)offset, (other.thread - 1) % threads, same_block ? "the same block" : "another block",
-                             other_writes ? "wrote" : "read", "");
+    KhEvent event = event_of(VERDICT, DATA_RACE, current, "%s element %llu of %s (%u bytes each), and nothing orders this and the %s by thread %u of %s",
+                             writes ? "writes" : "reads", (unsigned long long)(offset / size), name, size, other_writes ? "write" : "read",
+                             (other.thread - 1) % threads, same_block ? "the same block" : "another block");
     set_pc(event.at, pc);
     event.has_other = 1;
     point(event.other, (other.thread - 1) / threads, (other.thread - 1) % threads);
@@ -589,7 +610,7 @@ void watch_races(Shadow& shadow, unsigned char* address, uint64_t offset, unsign
     for (unsigned i = 0; i < size; i++) {
         Cell& cell = cells[i];
         if (cell.write.thread && cell.write.thread != self && !(cell.atomic && atomic) && !before(cell.write) && !conflict) {
-            KhEvent event = race(cell.write, true, writes, pc, name, offset - origin + i);
+            KhEvent event = race(cell.write, true, writes, pc, name, offset - origin + i, size);
             if (writes && !atomic) {
                 conflict = true;
                 pending.event = event;
@@ -604,7 +625,7 @@ void watch_races(Shadow& shadow, unsigned char* address, uint64_t offset, unsign
         if (writes) {
             for (Access& read : cell.reads)
                 if (read.thread && read.thread != self && !before(read) && !conflict) {
-                    KhEvent event = race(read, false, true, pc, name, offset - origin + i);
+                    KhEvent event = race(read, false, true, pc, name, offset - origin + i, size);
                     if (atomic) condemn(event);
                     conflict = true;
                     pending.event = event;
@@ -658,14 +679,15 @@ bool unwritten(const KhRegion& region, uint64_t offset) {
     else
         event = event_of(VERDICT, OUT_OF_BOUNDS, current, "%s %u bytes at %p, which is nowhere near an argument", writes ? "writes" : "reads", size, (void*)address);
     set_pc(event.at, pc);
-    condemn(event);
+    judge(event);
+    __builtin_unreachable();
 }
 
 void watch_shared(Shadow& shadow, unsigned char* address, uint64_t offset, unsigned size, bool writes, bool atomic, uint32_t pc, const char* name, uint64_t origin) {
     for (unsigned i = 0; i < size; i++) {
         if (!shadow.written[offset + i] && !(writes && !atomic)) {
-            KhEvent event = event_of(SUSPICION, UNWRITTEN_SHARED, current, "reads %s byte %llu, which no thread of the block has written", name,
-                                     (unsigned long long)(offset - origin + i));
+            KhEvent event = event_of(SUSPICION, UNWRITTEN_SHARED, current, "reads element %llu of %s (%u bytes each), which no thread of the block has written",
+                                     (unsigned long long)((offset - origin + i) / size), name, size);
             set_pc(event.at, pc);
             keep(event);
             break;
@@ -675,6 +697,18 @@ void watch_shared(Shadow& shadow, unsigned char* address, uint64_t offset, unsig
     if (launch->races) watch_races(shadow, address, offset, size, writes, atomic, pc, name, origin);
 }
 
+// a release publishes what the thread's last fence covers
+void acquire_and_release(const volatile void* address) {
+    Sync& sync = syncs[reinterpret_cast<uintptr_t>(address)];
+    if (sync.block_number != block_number) sync.block.clear();
+    sync.block_number = block_number;
+    auto& clock = clock_of(current);
+    join(clock, sync.device);
+    join(clock, sync.block);
+    join(sync.device, fences[current]);
+    join(sync.block, block_fences[current]);
+}
+
 void watch(void* where, unsigned size, bool writes, bool atomic, bool is_volatile, const void* return_address) {
     if (!active) return;
     auto* address = static_cast<unsigned char*>(where);
@@ -682,7 +716,7 @@ void watch(void* where, unsigned size, bool writes, bool atomic, bool is_volatil
     if (address >= reinterpret_cast<unsigned char*>(&kh_here) && address < reinterpret_cast<unsigned char*>(&kh_here + 1)) return;
     const uint32_t pc = last_pc = offset_of(return_address);
     resolve_pending();
-    if (++fibers[current].polls == 1u << 28) {
+    if (++fibers[current].accesses == 1u << 28) {
         KhEvent event = event_of(VERDICT, ENDLESS_WAIT, current, "2^28 accesses without waiting for another thread");
         set_pc(event.at, pc);
         condemn(event);
@@ -701,7 +735,7 @@ void watch(void* where, unsigned size, bool writes, bool atomic, bool is_volatil
         if (writes && region.element) memset(written.data() + offset, 1, size);
         if (region.is_const || !launch->races) return;
         // a volatile access to global memory is a relaxed atomic (PTX memory model)
-        if (is_volatile) kh_atomic(address, 0, 0);
+        if (is_volatile) acquire_and_release(address);
         watch_races(region_shadows[i], address, offset, size, writes, atomic || is_volatile, pc, region.name);
         return;
     }
@@ -761,15 +795,6 @@ void fill(unsigned char* memory, size_t bytes, uint64_t word) {
 }
 
 void set_up_memory() {
-    if (!stacks) {
-        stacks = static_cast<unsigned char*>(mmap(nullptr, STACK * MAX_THREADS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-        if (stacks == MAP_FAILED) {
-            stacks = nullptr;
-            throw std::bad_alloc();
-        }
-        stacks_end = stacks + STACK * MAX_THREADS;
-        for (int t = 0; t < MAX_THREADS; t++) mprotect(stacks + t * STACK, GUARD_PAGE, PROT_NONE);
-    }
     kh_touch_shared();
     dl_iterate_phdr(find_module, nullptr);
 }
@@ -887,9 +912,23 @@ extern "C" {
 KhCoordinates kh_here;
 alignas(1024) unsigned char kh_dynamic_shared[MAX_DYNAMIC];
 
+// The stacks of the fibers: those of another module, or new ones (null: no memory). All modules of a process share them:
+// with a guard page each they are 2048 mappings, and a process may have 65530.
+__attribute__((visibility("default"))) unsigned char* kh_stacks(unsigned char* of_another_module) {
+    stacks = of_another_module;
+    if (!stacks) {
+        void* memory = mmap(nullptr, STACK * MAX_THREADS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED) return nullptr;
+        stacks = static_cast<unsigned char*>(memory);
+        for (int t = 0; t < MAX_THREADS; t++) mprotect(stacks + t * STACK, GUARD_PAGE, PROT_NONE);
+    }
+    stacks_end = stacks + STACK * MAX_THREADS;
+    return stacks;
+}
+
 __attribute__((visibility("default"))) int kh_launch(KhLaunch* wanted) {
     launch = wanted;
-    launch->event_count = launch->inexact_atomics = 0;
+    launch->event_count = launch->atomics = 0;
     kh_here.grid_dim = dim3(launch->grid[0], launch->grid[1], launch->grid[2]);
     kh_here.block_dim = dim3(launch->block[0], launch->block[1], launch->block[2]);
     threads = int(launch->block[0] * launch->block[1] * launch->block[2]);
@@ -927,7 +966,7 @@ unsigned kh_lane() { return current % WARP; }
 int kh_barrier(int kind, int predicate, KhPlace place) {
     Fiber& f = fibers[current];
     if (launch->watched) resolve_pending();
-    f.polls = 0;
+    f.polls = f.alone = 0;
     f.place = place;
     f.kind = kind;
     if (arrived) {
@@ -957,7 +996,7 @@ uint64_t kh_warp_operation(int kind, unsigned mask, uint64_t value, unsigned siz
     const int self = current, lane = self % WARP;
     Fiber& f = fibers[self];
     if (launch->watched) resolve_pending();
-    f.polls = 0;
+    f.polls = f.alone = 0;
     f.place = place;
     f.kind = kind;
     f.mask = mask;
@@ -991,29 +1030,22 @@ void kh_fence(int device_wide) {
     clock[number_of(current)]++;
 }
 
-void kh_atomic(const volatile void* address, unsigned size, int inexact) {
-    launch->inexact_atomics += inexact;
+void kh_atomic(const volatile void* address, unsigned size, const void* return_address) {
+    launch->atomics++;
     if (!active) return;
     Fiber& f = fibers[current];
-    if (size && ++f.polls % 64 == 0) {
-        if (f.polls > PASSES_BEFORE_GIVING_UP) {
-            KhEvent event = event_of(VERDICT, ENDLESS_WAIT, current, "%u atomic operations in a row: does it wait for another block, or for a thread that waits for it?", f.polls);
-            set_pc(event.at, offset_of(__builtin_return_address(0)));
+    if (++f.polls % POLLS == 0) {
+        if (f.polls > POLLS_AT_ALL || f.alone > POLLS_ALONE / POLLS) {
+            KhEvent event = event_of(VERDICT, ENDLESS_WAIT, current, "%u atomic operations in a row%s", f.polls,
+                                     f.alone ? " while no other thread of the block can run: blocks wait for each other, or all others for this thread" : "");
+            set_pc(event.at, offset_of(return_address));
             condemn(event);
         }
         kh_yield();
     }
     if (!launch->watched) return;
-    if (size) watch(const_cast<void*>(address), size, true, true, false, __builtin_return_address(0));
-    if (!launch->races) return;
-    Sync& sync = syncs[reinterpret_cast<uintptr_t>(address)];
-    if (sync.block_number != block_number) sync.block.clear();
-    sync.block_number = block_number;
-    auto& clock = clock_of(current);
-    join(clock, sync.device);
-    join(clock, sync.block);
-    join(sync.device, fences[current]);
-    join(sync.block, block_fences[current]);
+    watch(const_cast<void*>(address), size, true, true, false, return_address);
+    if (launch->races) acquire_and_release(address);
 }
 
 void kh_yield() {
@@ -1024,6 +1056,7 @@ void kh_yield() {
     if (!(runnable[self / WARP] &= ~(1u << self % WARP))) runnable_warps &= ~(1u << self / WARP);
     const int next = choose();
     can_run(self);
+    fibers[self].alone = next < 0 ? fibers[self].alone + 1 : 0;
     if (next < 0) return;
     current = next;
     set_coordinates(next);
@@ -1112,7 +1145,7 @@ static void undefined(int kind, const UbLocation& location, const char* format, 
     describe(event, VERDICT, kind, current, format, arguments);
     va_end(arguments);
     set_place(event.at, {location.file, int(location.line)});
-    condemn(event);
+    judge(event);
 }
 
 void __ubsan_handle_type_mismatch_v1(UbMismatch* data, uintptr_t address) {
