@@ -192,8 +192,8 @@ def _judge_again(
             reason = f"on new values at the same address: {reason}"
         return dataclasses.replace(failure, reason=reason, worst=worst)
     # both calls are of the case itself, so half of what was counted is one call's
-    done = [None if one is None else one // len(calls) for one in (received.reply.launches, received.reply.host_round_trips)]
-    return dataclasses.replace(verdict, worst=worst, launches=done[0], host_round_trips=done[1])
+    device = received.reply.device
+    return dataclasses.replace(verdict, worst=worst, device=None if device is None else device.of_one(len(calls)))
 
 
 def _judge_all(

@@ -312,8 +312,7 @@ class Execution:
             batch_invariant=verdict.batch_invariant,
             gradient_status=verdict.gradient_status,
             known=known,
-            launches=verdict.launches,
-            host_round_trips=verdict.host_round_trips,
+            **({} if verdict.device is None else dataclasses.asdict(verdict.device)),
             **more,
         )
 

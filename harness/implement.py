@@ -43,8 +43,8 @@ class Backend:
     gradient of `function(*arrays, **parameters)` with respect to the array of number `wanted`; with two passes each
     takes half of the cotangent, and the library accumulates. Without it, implementations bring a `gradient=`.
 
-    A backend that is not `timed` is for conformance alone. `counts()` returns how many kernels have been launched so
-    far, and how often the host has waited for their results (host round trips).
+    A backend that is not `timed` is for conformance alone. `work()` returns what kernels did since it was last
+    asked: launches, host round trips, and of the largest the registers of a thread and the bytes it spills (or None).
     """
 
     name: str
@@ -58,7 +58,7 @@ class Backend:
     dtypes: tuple[str, ...] = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "bool")
     differentiate: Callable[..., Array] | None = None
     timed: bool = True
-    counts: Callable[[], tuple[int, int]] | None = None
+    work: Callable[[], tuple[int, int, int | None, int | None]] | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -142,7 +142,8 @@ def _placeholders(libraries: Sequence[str]) -> Iterator[None]:
 def _real_libraries() -> Iterator[None]:
     """Take the placeholders away for a moment, to ask what is really installed."""
     finders = [finder for finder in sys.meta_path if isinstance(finder, _PlaceholderFinder)]
-    hidden = {name: module for name, module in sys.modules.items() if isinstance(module, _Placeholder)}
+    # by type() and over a copy: isinstance asks a module for its __class__, and a lazy one then imports more of them
+    hidden = {name: module for name, module in list(sys.modules.items()) if type(module) is _Placeholder}
     for name in hidden:
         del sys.modules[name]
     sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in finders]

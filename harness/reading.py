@@ -21,6 +21,9 @@ from harness.process import START_DEADLINE_S, WorkerFailure, WorkerProcess
 CACHE_FORMAT = "3"
 FRAMEWORKS = ("torch", "cupy", "jax", "triton", "numba", "tensorflow", "cupyx", "jaxlib")
 """Libraries that are never imported to read a declaration."""
+DRIVER = "/dev/nvidiactl"
+"""The device file that is there where NVIDIA's driver is loaded."""
+VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "TRITON_INTERPRET")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +144,18 @@ BACKEND = {"name", "library", "missing", "array_type", "dtypes", "differentiates
 
 
 def _installed_libraries() -> str:
-    """Versions of what backends stand for, so that installing one makes its backend be asked again."""
-    found = []
+    """What a backend's answer to whether it is missing depends on, so that it is asked again when that changes.
+
+    Libraries by their file, since a package may be called otherwise (cupy-cuda13x); the driver, which offers a GPU; and
+    the variables that hide one or choose an interpreter.
+    """
+    found = [f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ]
+    found.append(f"driver={os.path.exists(DRIVER)}")
     for name in FRAMEWORKS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found.append(f"{name}={importlib.metadata.version(name)}")
+        with contextlib.suppress(ImportError, ValueError, OSError):
+            spec = importlib.util.find_spec(name)
+            if spec and spec.origin:
+                found.append(f"{spec.origin}={os.stat(spec.origin).st_mtime_ns}")
     return ",".join(found)
 
 

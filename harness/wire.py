@@ -110,19 +110,30 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back from one `run` request: answers call by call, and the worker's own readings sample by sample.
+class DeviceWork:
+    """What kernels did: how many launches, how often the host waited for a result (host round trips), and of the
+    largest of them the registers of a thread and the bytes that it spills, where a CUDA compiler told (sm_90)."""
 
-    `launches` and `host_round_trips` are those of all calls together, where the backend counts them.
-    """
+    launches: int
+    host_round_trips: int
+    registers: int | None
+    spill_bytes: int | None
+
+    def of_one(self, calls: int) -> DeviceWork:
+        """The share of one of several equal calls."""
+        return DeviceWork(self.launches // calls, self.host_round_trips // calls, self.registers, self.spill_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back from one `run` request: answers call by call, and the worker's own readings sample by sample."""
 
     answers: tuple[Answer, ...]
     wall_ns: tuple[int, ...]
     cpu_ns: tuple[int, ...]
     prepare_ns: int | None
     state_changes: str
-    launches: int | None = None
-    host_round_trips: int | None = None
+    device: DeviceWork | None = None
 
 
 STRANGE = dict.fromkeys((*range(32), *range(127, 160), *range(55296, 57344)), "�")
@@ -141,12 +152,24 @@ def reply_from(message: Mapping[str, Any], calls: int, samples: int) -> Reply:
         wall = tuple(_natural(value) for value in _list(message, "wall_ns", samples))
         cpu = tuple(_natural(value) for value in _list(message, "cpu_ns", samples))
         prepare = message.get("prepare_ns")
-        done = [None if message.get(key) is None else _natural(message[key]) for key in ("launches", "host_round_trips")]
         return Reply(
-            answers, wall, cpu, None if prepare is None else _natural(prepare), text_of(message["state_changes"]), *done
+            answers,
+            wall,
+            cpu,
+            None if prepare is None else _natural(prepare),
+            text_of(message["state_changes"]),
+            _device_work(message.get("device")),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise WireError(f"a malformed reply: {type(error).__name__}: {error}") from None
+
+
+def _device_work(message: Sequence[Any] | None) -> DeviceWork | None:
+    if message is None:
+        return None
+    launches, round_trips, registers, spills = message
+    known = [None if one is None else _natural(one) for one in (registers, spills)]
+    return DeviceWork(_natural(launches), _natural(round_trips), *known)
 
 
 def _answer(message: Mapping[str, Any]) -> Answer:

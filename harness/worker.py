@@ -80,15 +80,13 @@ class Worker:
             calls = [self._call(declared, function, call, backend) for call in request["calls"]]
         except Unsupported as refusal:
             return {"unsupported": str(refusal)}
-        counts = backend.counts
-        before = counts() if counts else ()
+        if backend.work:
+            backend.work()
         answers, wall, cpu = self._time(request, calls, backend)
-        # reading an answer is no launch and no round trip of the implementation's
-        done = [after - count for after, count in zip(counts(), before, strict=True)] if counts else [None, None]
+        work = list(backend.work()) if backend.work else None
         self._tidy()
         return {
-            "launches": done[0],
-            "host_round_trips": done[1],
+            "device": work,
             "answers": answers,
             "wall_ns": wall,
             "cpu_ns": cpu,
@@ -225,7 +223,8 @@ class _Raised:
         last = traceback.extract_tb(error.__traceback__)[-1:]
         place = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
         said = _said(error)[: wire.LONGEST_TEXT]
-        self.text = f"{type(error).__name__}: {said}{place}" if said else f"{type(error).__name__}{place}"
+        named = f"{type(error).__name__}: {said}{place}" if said else f"{type(error).__name__}{place}"
+        self.text = said if is_wrong else named
 
 
 def _said(error: BaseException) -> str:
@@ -249,6 +248,9 @@ def clocked(chosen: list[Call], wait: Callable[[], None]) -> tuple[list[Any], in
         wall = _wall_ns() - start
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         wall = _wall_ns() - start
+        if len(results) == len(chosen):
+            # the device failed after the last call returned: whose fault it is, nobody knows
+            results.clear()
         results.extend(_Raised(error) for _ in range(len(chosen) - len(results)))
     return results, wall, _cpu_ns() - cpu
 

@@ -11,8 +11,15 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = (
     ("declare", "record", "nearest"),
-    ("precision", "machine", "implement"),
+    ("precision", "machine", "implement", "cache", "cuda.faults", "cuda.source", "cuda.occupancy"),
     ("draw", "wire", "judge.trees", "schema", "sources.files", "sources.onnx_nodes", "sources.torch_samples"),
+    ("cuda.building", "cuda.memory", "cuda.resources", "cuda.sass"),
+    ("cuda.nvrtc",),
+    ("cuda.compiled",),
+    ("cuda.device",),
+    ("cuda.emulated", "cuda.gpu"),
+    ("cuda.cpu",),
+    ("cuda.declaring",),
     ("judge.arithmetic", "judge.exact", "judge.compare", "judge.revealed", "arena", "modules"),
     ("judge.truth", "judge.tracked", "judge.reveal", "judge.drawing", "process", "worker", "store"),
     ("judge.admission", "judge.verdict", "judge.formula", "reading"),

@@ -90,7 +90,7 @@ def build(source: Source, watched: bool) -> Module:
     beyond = unsupported(text)
     if beyond:
         raise Unsupported(f"cuda_cpu does not have {beyond[1]} ({source.path.name}:{beyond[0]})")
-    entries = tuple(dict.fromkeys((*_plain_kernels(source), *source.instances)))
+    entries = source.entries
     program = _program(source, text, entries)
     options = _options(found, watched)
     runtime = _runtime(found)
@@ -116,12 +116,6 @@ def line_of(library: Path, pc: int) -> tuple[str, int]:
     return os.path.basename(file), int(line) if line.isdigit() else 0
 
 
-def _plain_kernels(source: Source) -> list[str]:
-    from harness.cuda.source import kernels_of
-
-    return [name for name, (template, _, _, _) in kernels_of(source.path).items() if not template]
-
-
 def _program(source: Source, text: str, entries: tuple[str, ...]) -> str:
     lines = [f'#line 1 "{source.path}"', for_cpu(text), '#line 1 "entries"']
     exported = 'extern "C" __attribute__((visibility("default")))'
@@ -129,9 +123,8 @@ def _program(source: Source, text: str, entries: tuple[str, ...]) -> str:
         lines.append(f"{exported} void kh_entry_{number}(void** arguments) {{ kh_call(&{name}, arguments); }}")
         lines.append(f"{exported} int kh_sizes_{number}(int* sizes) {{ return kh_sizes(&{name}, sizes); }}")
     # makes the thread that launches own its copy of the shared variables
-    lines.append(
-        'extern "C" void kh_touch_shared() { static thread_local char marker; marker = 1; asm volatile("" ::"r"(&marker)); }'
-    )
+    body = 'static thread_local char marker; marker = 1; asm volatile("" ::"r"(&marker));'
+    lines.append(f'extern "C" void kh_touch_shared() {{ {body} }}')
     return "\n".join(lines) + "\n"
 
 

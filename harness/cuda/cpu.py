@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.cuda import faults, memory
 from harness.cuda.building import build
+from harness.cuda.compiled import compiled
 from harness.cuda.device import MAX_SHARED_BYTES, Device, Extent
 from harness.cuda.emulated import Launch, Schedule, prepare, run, watch
 from harness.cuda.faults import Finding, KernelFault
@@ -66,6 +67,8 @@ class CpuDevice(Device):
     def prepare(self, source: Source) -> None:
         build(source, False)
         build(source, True)
+        # where a CUDA compiler is installed, what it refuses does not pass
+        compiled(source)
 
     def empty(self, shape: Sequence[int], dtype: Any) -> CpuArray:
         kind = numpy_dtype(dtype) if isinstance(dtype, str) else np.dtype(dtype)
@@ -225,7 +228,6 @@ def wait() -> None:
         _DEVICE[0].wait()
 
 
-def counts() -> tuple[int, int]:
-    """Launches and host round trips of this process so far."""
-    done = device().counts
-    return done.launches, done.host_round_trips
+def work() -> tuple[int, int, int | None, int | None]:
+    """What kernels of this process did since this was last asked: see `Device.work`."""
+    return device().work()

@@ -1,4 +1,4 @@
-"""What the host side of a kernel is written against: one interface, two devices (harness.cuda.cpu, harness.cuda.gpu)."""
+"""What the host side of a kernel is written against: one interface for two devices, `cpu` and `gpu`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.cuda.faults import BLOCK_TOO_LARGE, TOO_MUCH_SHARED, Finding, KernelFault, Place
+from harness.cuda.compiled import resources_of
 from harness.cuda.source import Kernel, Parameter, Source
 from harness.precision import numpy_dtype
 
@@ -45,6 +46,7 @@ class Device(ABC):
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self.counts = Counts()
+        self.launched: set[Kernel] = set()
 
     @abstractmethod
     def prepare(self, source: Source) -> None:
@@ -104,6 +106,17 @@ class Device(ABC):
         ]
         self._launch(kernel, blocks, threads, shared_bytes, prepared)
         self.counts = replace(self.counts, launches=self.counts.launches + 1)
+        self.launched.add(kernel)
+
+    def work(self) -> tuple[int, int, int | None, int | None]:
+        """Launches, host round trips, registers and spilled bytes (of the largest kernel; None where no CUDA compiler
+        is installed) since this was last asked. The counts start anew."""
+        needs = [one for one in map(resources_of, self.launched) if one is not None]
+        registers = max((one.registers for one in needs), default=None)
+        spills = max((one.spill_bytes for one in needs), default=None)
+        done = self.counts
+        self.counts, self.launched = Counts(), set()
+        return done.launches, done.host_round_trips, registers, spills
 
     @abstractmethod
     def _upload(self, array: np.ndarray) -> Any: ...
@@ -113,7 +126,7 @@ class Device(ABC):
 
     @abstractmethod
     def _launch(self, kernel: Kernel, grid: Extent, block: Extent, shared_bytes: int, arguments: list[Any]) -> None:
-        """Run what was checked; scalars come as NumPy scalars of the parameter's type, arrays and structs as they are."""
+        """Run what was checked; scalars come as NumPy scalars of the parameter's type, all else as it is."""
 
     @abstractmethod
     def _is_array(self, value: Any) -> bool: ...

@@ -192,7 +192,7 @@ class _Launch(ctypes.Structure):
 
 
 def prepare(kernel: Kernel, grid: Extent, block: Extent, shared_bytes: int, arguments: list[Any]) -> Launch:
-    """Lay out checked arguments as C++ takes them. Raises TypeError where a struct has not the size that C++ gives it."""
+    """Lay out checked arguments as C++ takes them. Raises TypeError where a struct has another size in C++."""
     sizes = build(kernel.source, False).sizes(kernel.name)
     storage: list[Any] = []
     arrays: dict[int, Argument] = {}

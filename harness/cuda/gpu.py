@@ -71,10 +71,9 @@ def device() -> CupyDevice:
     return CupyDevice(cupy.cuda.get_current_stream())
 
 
-def counts() -> tuple[int, int]:
-    """Launches and host round trips of this process so far, by kernels that were launched through the device."""
-    done = device().counts
-    return done.launches, done.host_round_trips
+def work() -> tuple[int, int, int | None, int | None]:
+    """What kernels that went through the device did since this was last asked: see `Device.work`."""
+    return device().work()
 
 
 @functools.cache

@@ -119,6 +119,12 @@ class Source:
     def text(self) -> str:
         return self.path.read_text(encoding="utf-8")
 
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """All that can be launched: the kernels that are no templates, and the instances of those that are."""
+        plain = (name for name, (template, _, _, _) in kernels_of(self.path).items() if not template)
+        return tuple(dict.fromkeys((*plain, *self.instances)))
+
     def with_instance(self, name: str) -> Source:
         """The same source, with one more instance to compile."""
         return self if name in self.instances else Source(self.path, (*self.instances, name))

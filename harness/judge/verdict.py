@@ -10,7 +10,7 @@ import numpy as np
 from harness.declare import Probe
 from harness.judge.compare import Comparison
 from harness.judge.truth import Truth
-from harness.wire import Answer, Output
+from harness.wire import Answer, DeviceWork, Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Judged:
 class Verdict:
     """What the judge says of a task: status and reason as in a record, and the worst errors that were seen.
 
-    `tainted` says that the worker's process was tampered with and must not run anything else. `launches` and
-    `host_round_trips` are those of one call, where the backend counts them.
+    `tainted` says that the worker's process was tampered with and must not run anything else. `device` is
+    what the kernels of one call did, where the backend counts it.
     """
 
     status: str
@@ -38,8 +38,7 @@ class Verdict:
     tainted: bool = False
     gradient_status: str | None = None
     known: str | None = None
-    launches: int | None = None
-    host_round_trips: int | None = None
+    device: DeviceWork | None = None
 
 
 def judge_answer(answer: Answer, read: np.ndarray | None, truth: Truth, array_type: str) -> Judged:

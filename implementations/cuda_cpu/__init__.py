@@ -22,5 +22,5 @@ backend = Backend(
     wait=cpu.wait,
     versions=versions,
     timed=False,
-    counts=cpu.counts,
+    work=cpu.work,
 )

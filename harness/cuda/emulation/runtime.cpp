@@ -133,7 +133,7 @@ uint32_t runnable[MAX_WARPS], exists[MAX_WARPS], exited[MAX_WARPS], in_operation
 uint32_t runnable_warps;
 int threads, warps, current, arrived, exits;
 unsigned block_number, block_count;
-int barrier_result, barrier_true;
+int barrier_result, barrier_true, first_at_barrier;
 void* main_stack_pointer;
 uint64_t random_state;
 bool active, ended;
@@ -229,10 +229,9 @@ unsigned nth_bit(uint32_t bits, unsigned n) {
     return __builtin_ctz(bits);
 }
 
-void set_coordinates(int thread) {
-    const auto& d = kh_here.block_dim;
-    kh_here.thread = {thread % d.x, thread / d.x % d.y, thread / (d.x * d.y)};
-}
+uint3 coordinates[MAX_THREADS];
+
+void set_coordinates(int thread) { kh_here.thread = coordinates[thread]; }
 
 int choose() {
     if (!runnable_warps) return -1;
@@ -756,6 +755,8 @@ void watch(void* where, unsigned size, bool writes, bool atomic, bool is_volatil
         out_of_bounds(address, size, writes, pc);
     }
     if (address >= module_base && address < module_end) {  // __device__ and __constant__ variables
+        // few kernels have any, and the module is large
+        if (launch->races && module_shadow.cells.empty()) module_shadow.cells.assign(module_end - module_base, Cell{});
         if (launch->races) watch_races(module_shadow, address, address - module_base, size, writes, atomic || is_volatile, pc, "a variable of the module");
         return;
     }
@@ -845,7 +846,7 @@ void start_watching() {
     clocks.assign(launch->races ? threads : 0, {});
     fences.assign(launch->races ? threads : 0, {});
     block_fences.assign(launch->races ? threads : 0, {});
-    if (launch->races) module_shadow.cells.assign(module_end - module_base, Cell{});
+    module_shadow.cells.clear();
 }
 
 stack_t alternative, previous_stack;
@@ -937,6 +938,10 @@ __attribute__((visibility("default"))) int kh_launch(KhLaunch* wanted) {
     random_state = launch->seed * 2 + 1;
     set_up_memory();
     if (launch->watched) start_watching();
+    for (int t = 0; t < threads; t++) {
+        const auto& d = kh_here.block_dim;
+        coordinates[t] = {t % d.x, t / d.x % d.y, t / (d.x * d.y)};
+    }
     std::vector<unsigned> order(block_count);
     for (unsigned b = 0; b < block_count; b++) order[b] = launch->order == 1 ? block_count - 1 - b : b;
     if (launch->order == 2)
@@ -970,11 +975,10 @@ int kh_barrier(int kind, int predicate, KhPlace place) {
     f.place = place;
     f.kind = kind;
     if (arrived) {
-        // all threads that wait agree so far: compare with any of them
-        for (int t = 0; t < threads; t++) {
-            const Fiber& g = fibers[t];
-            if (g.state != AT_BARRIER) continue;
-            if (g.place.line == place.line && g.kind == kind && !strcmp(g.place.file, place.file)) break;
+        // all threads that wait agree so far: compare with the first of them
+        const int t = first_at_barrier;
+        const Fiber& g = fibers[t];
+        if (g.place.line != place.line || g.kind != kind || (g.place.file != place.file && strcmp(g.place.file, place.file))) {
             KhEvent event = event_of(VERDICT, DIVERGENT_BARRIER, current, "thread %d waits at the barrier of line %d, thread %d at that of line %d", current, place.line, t, g.place.line);
             set_place(event.at, place);
             event.has_other = 1;
@@ -983,7 +987,7 @@ int kh_barrier(int kind, int predicate, KhPlace place) {
             condemn(event);
         }
     }
-    arrived++;
+    if (!arrived++) first_at_barrier = current;
     barrier_true += predicate != 0;
     waits(current, AT_BARRIER);
     if (arrived + exits == threads) release_barrier();
