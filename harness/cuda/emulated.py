@@ -178,7 +178,7 @@ class _Launch(ctypes.Structure):
         ("seed", ctypes.c_uint64),
         ("poison", ctypes.c_uint64),
         ("watched", ctypes.c_int),
-        ("strict", ctypes.c_int),
+        ("leniency", ctypes.c_int),
         ("races", ctypes.c_int),
         ("region_count", ctypes.c_int),
         ("regions", ctypes.POINTER(_Region)),
@@ -219,13 +219,13 @@ def run(launch: Launch, schedule: Schedule, seconds: float) -> Outcome:
 
 
 def watch(
-    launch: Launch, schedule: Schedule, seconds: float, *, races: bool, refilled: bool, strict: bool = False
+    launch: Launch, schedule: Schedule, seconds: float, *, races: bool, refilled: bool, leniency: int = 0
 ) -> Outcome:
     """Run once, looking at every access. `refilled`: what was not written has other bits than it would have;
-    `strict`: consequences are verdicts."""
+    `leniency`: what may come of something undefined is a consequence 0: after a suspicion, 1: never, 2: always."""
     module = build(launch.kernel.source, True)
     request = _request(module, launch, schedule, seconds)
-    request.watched, request.races, request.strict = True, races, strict
+    request.watched, request.races, request.leniency = True, races, leniency
     regions = (_Region * max(1, len(launch.arrays)))()
     for region, one in zip(regions, launch.arrays, strict=False):
         inside, size = one.array.inside, one.array.dtype.itemsize

@@ -165,7 +165,7 @@ using KhOnlyIn = typename std::enable_if<std::is_arithmetic<T>::value>::type;
 #define KH_ATOMIC(name, expression)                                      \
     template <class T, class = KhOnlyIn<T>>                                       \
     KH_UNWATCHED T name(T* address, KhExactly<T> value) {                         \
-        kh_atomic(address, sizeof(T), __builtin_return_address(0));                                   \
+        kh_atomic(address, sizeof(T), 0, __builtin_return_address(0));                                   \
         const T old = *address;                                                   \
         *address = expression;                                                    \
         return old;                                                               \
@@ -186,7 +186,7 @@ KH_ATOMIC(atomicInc, (old >= value ? 0 : old + 1))
 KH_ATOMIC(atomicDec, (old == 0 || old > value ? value : old - 1))
 template <class T>
 KH_UNWATCHED T atomicCAS(T* address, KhExactly<T> compare, KhExactly<T> value) {
-    kh_atomic(address, sizeof(T), __builtin_return_address(0));
+    kh_atomic(address, sizeof(T), 1, __builtin_return_address(0));
     const T old = *address;
     if (old == compare) *address = value;
     return old;

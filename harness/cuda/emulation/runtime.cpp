@@ -81,7 +81,7 @@ struct KhLaunch {
     int ahead;
     uint64_t seed, poison;
     int watched;  // an instrumented build: look at each access
-    int strict;   // no consequences: each is a verdict
+    int leniency;  // consequences are such 0: after a suspicion, 1: never, 2: always
     int races;
     int region_count;
     KhRegion* regions;
@@ -330,8 +330,9 @@ void keep(const KhEvent& event) {
 
 // a verdict, unless the launch has read something undefined before, from which this may come
 void judge(KhEvent& event) {
-    for (int i = 0; i < launch->event_count && !launch->strict; i++)
-        if (launch->events[i].severity == SUSPICION) event.severity = CONSEQUENCE;
+    bool lenient = launch->leniency == 2;
+    for (int i = 0; i < launch->event_count && launch->leniency == 0; i++) lenient |= launch->events[i].severity == SUSPICION;
+    if (lenient) event.severity = CONSEQUENCE;
     keep(event);
     // an overflow can be lived with, to see what else there is
     if (event.severity == VERDICT || event.kind != INTEGER_OVERFLOW) leave();
@@ -368,6 +369,7 @@ void judge(KhEvent& event) {
 }
 
 void resolve_pending();
+void judge_read();
 
 void run_next() {
     int from = current, next = choose();
@@ -555,7 +557,7 @@ bool complete(int warp, int lane) {
 
 void fiber_main() {
     launch->entry(launch->arguments);
-    if (launch->watched) resolve_pending();
+    if (launch->watched) resolve_pending(), judge_read();
     const int thread = current, warp = thread / WARP;
     exits++;
     exited[warp] |= 1u << thread % WARP;
@@ -601,6 +603,24 @@ KhEvent race(const Access& other, bool other_writes, bool writes, uint32_t pc, c
     return event;
 }
 
+// A loop around atomicCAS begins with a plain read of what it compares with (CUDA C++ programming guide, atomic functions).
+// Read too early, it is only compared in vain: a plain read is forgiven if the thread's next access compares.
+struct {
+    const volatile void* address;
+    bool conflict;
+    KhEvent event;
+} last_read[MAX_THREADS];
+
+void forgive_read(const volatile void* address, unsigned size);
+
+void judge_read() {
+    auto& read = last_read[current];
+    const bool conflict = read.conflict;
+    read.address = nullptr;
+    read.conflict = false;
+    if (conflict) condemn(read.event);
+}
+
 // `origin` is where the named variable begins in its shadow
 void watch_races(Shadow& shadow, unsigned char* address, uint64_t offset, unsigned size, bool writes, bool atomic, uint32_t pc, const char* name, uint64_t origin = 0) {
     const uint32_t self = number_of(current) + 1, clock = clock_of(current)[self - 1];
@@ -617,6 +637,9 @@ void watch_races(Shadow& shadow, unsigned char* address, uint64_t offset, unsign
                 event.severity = NOTE;
                 event.kind = NOTE_SAME_VALUE;
                 keep(event);
+            } else if (!writes && !atomic && cell.atomic) {
+                last_read[current].conflict = true;
+                last_read[current].event = event;
             } else {
                 condemn(event);
             }
@@ -641,6 +664,7 @@ void watch_races(Shadow& shadow, unsigned char* address, uint64_t offset, unsign
                     if (!read.thread || before(read)) slot = &read;
             if (!slot) slot = &cell.reads[cell.next++ % 4];
             *slot = {self, clock, pc};
+            last_read[current].address = address;
         }
     }
     if (writes && !atomic) {
@@ -656,6 +680,31 @@ bool unwritten(const KhRegion& region, uint64_t offset) {
     uint64_t pattern = 0;
     memcpy(&pattern, region.base + offset / region.element * region.element, region.element);
     return pattern == region.unwritten;
+}
+
+Shadow* shadow_of(const unsigned char* address, uint64_t& offset) {
+    for (int i = 0; i < launch->region_count; i++) {
+        const KhRegion& region = launch->regions[i];
+        if (address < region.base || address >= region.base + region.bytes) continue;
+        offset = address - region.base;
+        return &region_shadows[i];
+    }
+    if (address >= kh_dynamic_shared && address < kh_dynamic_shared + launch->shared) return offset = address - kh_dynamic_shared, &dynamic_shadow;
+    if (address >= shared_base && address < shared_base + shared_bytes) return offset = address - shared_base, &shared_shadow;
+    if (address >= module_base && address < module_end) return offset = address - module_base, &module_shadow;
+    return nullptr;
+}
+
+void forgive_read(const volatile void* where, unsigned size) {
+    auto& read = last_read[current];
+    if (read.address != where) return;
+    uint64_t offset = 0;
+    Shadow* shadow = shadow_of(static_cast<const unsigned char*>(const_cast<const void*>(where)), offset);
+    for (unsigned i = 0; shadow && i < size && offset + i < shadow->cells.size(); i++)
+        for (Access& access : shadow->cells[offset + i].reads)
+            if (access.thread == number_of(current) + 1) access.thread = 0;
+    read.address = nullptr;
+    read.conflict = false;
 }
 
 [[noreturn]] void out_of_bounds(unsigned char* address, unsigned size, bool writes, uint32_t pc) {
@@ -715,6 +764,7 @@ void watch(void* where, unsigned size, bool writes, bool atomic, bool is_volatil
     if (address >= reinterpret_cast<unsigned char*>(&kh_here) && address < reinterpret_cast<unsigned char*>(&kh_here + 1)) return;
     const uint32_t pc = last_pc = offset_of(return_address);
     resolve_pending();
+    judge_read();
     if (++fibers[current].accesses == 1u << 28) {
         KhEvent event = event_of(VERDICT, ENDLESS_WAIT, current, "2^28 accesses without waiting for another thread");
         set_pc(event.at, pc);
@@ -820,6 +870,7 @@ void start_block(unsigned number) {
         can_run(t);
     }
     if (!launch->watched) return;
+    for (auto& read : last_read) read.address = nullptr, read.conflict = false;
     shared_shadow.written.assign(shared_bytes, 0);
     dynamic_shadow.written.assign(launch->shared, 0);
     if (!launch->races) return;
@@ -970,7 +1021,7 @@ unsigned kh_lane() { return current % WARP; }
 
 int kh_barrier(int kind, int predicate, KhPlace place) {
     Fiber& f = fibers[current];
-    if (launch->watched) resolve_pending();
+    if (launch->watched) resolve_pending(), judge_read();
     f.polls = f.alone = 0;
     f.place = place;
     f.kind = kind;
@@ -999,7 +1050,7 @@ int kh_barrier(int kind, int predicate, KhPlace place) {
 uint64_t kh_warp_operation(int kind, unsigned mask, uint64_t value, unsigned size, unsigned argument, unsigned width, KhPlace place) {
     const int self = current, lane = self % WARP;
     Fiber& f = fibers[self];
-    if (launch->watched) resolve_pending();
+    if (launch->watched) resolve_pending(), judge_read();
     f.polls = f.alone = 0;
     f.place = place;
     f.kind = kind;
@@ -1034,10 +1085,11 @@ void kh_fence(int device_wide) {
     clock[number_of(current)]++;
 }
 
-void kh_atomic(const volatile void* address, unsigned size, const void* return_address) {
+void kh_atomic(const volatile void* address, unsigned size, int compares, const void* return_address) {
     launch->atomics++;
     if (!active) return;
     Fiber& f = fibers[current];
+    if (launch->watched && launch->races && compares) forgive_read(address, size);
     if (++f.polls % POLLS == 0) {
         if (f.polls > POLLS_AT_ALL || f.alone > POLLS_ALONE / POLLS) {
             KhEvent event = event_of(VERDICT, ENDLESS_WAIT, current, "%u atomic operations in a row%s", f.polls,

@@ -49,7 +49,8 @@ uint64_t kh_warp_operation(int kind, unsigned mask, uint64_t value, unsigned siz
 unsigned kh_lane();
 void kh_fence(int device_wide);
 // around the plain read-modify-write by which the header builds an atomic
-void kh_atomic(const volatile void* address, unsigned size, const void* return_address);
+// `compares`: an atomicCAS
+void kh_atomic(const volatile void* address, unsigned size, int compares, const void* return_address);
 void kh_yield();
 [[noreturn]] void kh_trap(const char* detail, KhPlace place);
 }

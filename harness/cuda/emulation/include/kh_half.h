@@ -101,13 +101,13 @@ inline float kh_widen(unsigned short bits) {
     inline H2 h2exp(H2 a) { return {hexp(a.x), hexp(a.y)}; }                                                         \
     inline H2 h2exp2(H2 a) { return {hexp2(a.x), hexp2(a.y)}; }                                                      \
     KH_UNWATCHED inline H atomicAdd(H* address, H value) {                                                           \
-        kh_atomic(address, sizeof(H), __builtin_return_address(0));                                                                            \
+        kh_atomic(address, sizeof(H), 0, __builtin_return_address(0));                                                                            \
         const H old = *address;                                                                                      \
         *address = old + value;                                                                                      \
         return old;                                                                                                  \
     }                                                                                                                \
     KH_UNWATCHED inline H2 atomicAdd(H2* address, H2 value) {                                                        \
-        kh_atomic(address, sizeof(H2), __builtin_return_address(0));                                                                           \
+        kh_atomic(address, sizeof(H2), 0, __builtin_return_address(0));                                                                           \
         const H2 old = *address;                                                                                     \
         *address = old + value;                                                                                      \
         return old;                                                                                                  \
