@@ -37,6 +37,9 @@ POISON = 0xA5
 SMALL = 1024
 """NumPy keeps up to seven freed blocks of each size below this many bytes; all of them must be poisoned."""
 
+COMPARED = 1 << 24
+"""Bytes of an input up to which a device's copy is read back, to see whether it was changed."""
+
 Call = tuple[Callable[..., Any], list[Any], dict[str, Any]]
 
 
@@ -103,24 +106,31 @@ class Worker:
         measured instead of the kernel. All answers live until the end, so none can share memory with another.
         """
         samples = [[calls[index] for index in sample] for sample in request["samples"]]
+        placed = [[wire.Placed.from_message(one).view(self._memory) for one in call["inputs"]] for call in request["calls"]]
         _poison(request["poison_bytes"], sum(map(len, samples)))
         readings = [clocked(sample, backend.wait) for sample in samples]
         slots = iter(request["slots"])
         answers = []
-        for sample, (results, _, _) in zip(samples, readings, strict=True):
-            for (_, arrays, _), result in zip(sample, results, strict=True):
-                answers.append(self._copy_out(result, arrays, next(slots), backend))
-        answers.append(self._copy_out(readings[0][0][0], [], next(slots), backend))
+        for sample, (results, _, _) in zip(request["samples"], readings, strict=True):
+            for index, result in zip(sample, results, strict=True):
+                answers.append(self._copy_out(result, calls[index][1], placed[index], next(slots), backend))
+        answers.append(self._copy_out(readings[0][0][0], [], [], next(slots), backend))
         return answers, [wall for _, wall, _ in readings], [cpu for _, _, cpu in readings]
 
-    def _copy_out(self, result: Any, arrays: list[Any], slot: list[int], backend: Backend) -> dict[str, Any]:
-        """Copy one answer into its slot of shared memory, and say what it was."""
+    def _copy_out(
+        self, result: Any, arrays: list[Any], placed: list[np.ndarray], slot: list[int], backend: Backend
+    ) -> dict[str, Any]:
+        """Copy one answer into its slot of shared memory, and say what it was. `placed` is what `arrays` were made of."""
         if isinstance(result, _Raised):
             return {"error": result.text, "error_kind": result.kind}
         try:
             outputs = []
             offset, end = slot
             inputs = [backend.to_host(array) for array in arrays]
+            for number, (host, was) in enumerate(zip(inputs, placed, strict=True)):
+                # the supervisor sees what happens to shared memory; a device works on a copy
+                if was.nbytes <= COMPARED and not _may_share_memory(host, was) and host.tobytes() != was.tobytes():
+                    return {"error": f"modified its input {number} on the device", "error_kind": "failed"}
             for one in result if isinstance(result, tuple) else (result,):
                 host = backend.to_host(one) if _kind(one) == backend.array_type else np.asarray(None)
                 fits = not host.dtype.hasobject and offset + host.nbytes <= end

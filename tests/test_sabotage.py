@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from harness.cuda import building
 from harness.cases.softmax import softmax
 
 from harness.declare import Accumulation, Case, Operator, Tree
@@ -869,3 +870,23 @@ def test_a_mark_hides_no_failure_and_covers_no_other_case(supervisor: Supervisor
     assert marked.status == "failed" and "elements are wrong" in marked.reason and marked.known == "it is always 3"
     other = first_rejection(supervisor, "mse/numpy/three/float32[31,31]reduction=mean")
     assert other.status == "failed" and other.known is None
+
+
+# ---- kernels that are wrong behind a host side that is not
+
+WRONG_KERNELS = {
+    "swallows_the_fault/float32[33]dim=0,values=integers": "data race in races (wrong_kernels.cu:4",
+    "changes_its_input/float32[33]dim=0,values=integers": "modified its input 0 on the device",
+    "takes_a_fault_for_an_error/*raises": "out of bounds in reads_where_it_is_told (wrong_kernels.cu:19",
+    "writes_nothing/float32[33]dim=0,values=integers": "nan where",
+    "keeps_its_answer/float32[33]dim=0,values=integers": "wrong",
+}
+
+
+@pytest.mark.skipif(building.compiler() is None, reason=building.HINT)
+@pytest.mark.parametrize(("selector", "reason"), WRONG_KERNELS.items(), ids=WRONG_KERNELS)
+def test_a_wrong_kernel_is_rejected_whatever_its_host_side_does(
+    supervisor: Supervisor, selector: str, reason: str
+) -> None:
+    verdict = first_rejection(supervisor, f"sum/cuda_cpu/{selector}")
+    assert verdict.status == "failed" and reason in verdict.reason

@@ -411,6 +411,13 @@ void synchronise(const int* members, int count) {
         clock_of(members[i]) = all;
         clock_of(members[i])[number_of(members[i])]++;
     }
+    // one member may count for what all have fenced: __threadfence is fence.sc, and the reader's fence comes after theirs
+    for (auto* fenced : {&fences, &block_fences}) {
+        all.clear();
+        for (int i = 0; i < count; i++) join(all, (*fenced)[members[i]]);
+        if (!all.empty())
+            for (int i = 0; i < count; i++) (*fenced)[members[i]] = all;
+    }
 }
 
 // ---- block barrier

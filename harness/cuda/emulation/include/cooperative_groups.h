@@ -111,5 +111,12 @@ inline T reduce(const thread_block_tile<Size, Parent>& tile, T value, Operation 
     for (unsigned distance = Size / 2; distance; distance /= 2) value = operation(value, tile.shfl_xor(value, distance, kh_file, kh_line));
     return value;
 }
+// by rank: the lanes that came together need not be a power of two
+template <class T, class Operation>
+inline T reduce(const coalesced_group& group, T value, Operation operation, KH_FROM) {
+    T all = group.shfl(value, 0, kh_file, kh_line);
+    for (unsigned rank = 1; rank < group.size(); rank++) all = operation(all, group.shfl(value, rank, kh_file, kh_line));
+    return all;
+}
 
 }  // namespace cooperative_groups
