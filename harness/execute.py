@@ -88,6 +88,9 @@ def execute(
         checked = plan(registry, selectors, "conformance")
         if command == "check" and not checked:
             checked = plan(registry, selectors, "benchmarks")
+        if command == "bench":
+            # what is never timed has nothing to gain from a bench
+            checked = [task for task in checked if registry.is_timed(task.declaration)]
         if timed:
             checked = _with_conformance_of(timed, checked, registry)
         run.report_problems(registry.problems)

@@ -65,6 +65,10 @@ class Registry:
         """Why a declaration cannot run here, or None."""
         return self.backends[declaration.backend].missing
 
+    def is_timed(self, declaration: Declaration) -> bool:
+        """Whether its backend is one for timing; some are for conformance alone."""
+        return self.backends[declaration.backend].timed
+
     def has_gradient(self, declaration: Declaration) -> bool:
         """Whether a declaration can be asked for gradients: by its own, or by its backend's reverse mode."""
         return declaration.has_gradient or self.backends[declaration.backend].differentiates

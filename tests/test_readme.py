@@ -15,7 +15,7 @@ from harness import check
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", README, re.DOTALL))
+FILES = dict(re.findall(r"```(?:python|cuda)\n(?=(?:#|//) (\w+\.(?:py|cu))\n)(.*?)```", README, re.DOTALL))
 COMMANDS = re.findall(r"^\$ harness (.*)$", README, re.MULTILINE)
 
 
@@ -36,8 +36,8 @@ def harness(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_examples_are_found() -> None:
-    assert set(FILES) == {"frames.py", "my_softmax.py", "sum_of_squares.py", "my_squares.py"}
-    assert len(COMMANDS) == 5
+    assert set(FILES) == {"frames.py", "my_softmax.py", "sum_of_squares.py", "my_squares.py", "tree.cu", "my_sum.py"}
+    assert len(COMMANDS) == 6
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -58,6 +58,21 @@ def test_the_instructive_mistake_is_explained_as_the_readme_says(folder: Path) -
     lesson = re.search(r"\*(it errs as .*?)\*", README.replace("\n", " ")).group(1)  # type: ignore[union-attr]
     for part in lesson.split(" ..., so "):
         assert all(part in row["reason"] for row in rows)
+
+
+def test_the_forgotten_barrier_is_found_as_the_readme_says(folder: Path) -> None:
+    (command,) = (one for one in COMMANDS if "my_sum.py" in one)
+    (row,) = json.loads(harness(folder, *shlex.split(command.partition("  # ")[0]), "--json").stdout)
+    said = re.search(r"> \*(data race .*?)\*\n", README, re.DOTALL).group(1)  # type: ignore[union-attr]
+    said = " ".join(said.replace("\n> ", " ").split())
+    (line,) = set(re.findall(r"tree\.cu:(\d+)", said))
+    assert FILES["tree.cu"].splitlines()[int(line) - 1].strip() == "if (t < k) s[t] += s[t + k];"
+
+    def but_for_threads(text: str) -> str:
+        # which two threads are caught at it is up to the compiler
+        return re.sub(r"(element|thread) \d+|writes|reads|read|write", "_", text)
+
+    assert but_for_threads(row["reason"]) == but_for_threads(said)
 
 
 def test_the_frames_example_runs(folder: Path) -> None:

@@ -185,7 +185,7 @@ class CpuDevice(Device):
         for schedule in _WATCHED:
             launch.restore(before)
             if first:
-                _refill(launch, memory.REFILL)
+                launch.refill()
             outcome = watch(
                 launch, schedule, self._seconds, races=races, refilled=bool(first), leniency=2 if suspicions else 0
             )
@@ -201,17 +201,12 @@ class CpuDevice(Device):
         if consequences:
             # with zeros in place of what is undefined: what happens now as well, happens by itself
             launch.restore(before)
-            _refill(launch, 0)
+            launch.refill(0)
             outcome = watch(launch, _HARMLESS, self._seconds, races=races, refilled=True, leniency=1)
             if outcome.verdict:
                 raise KernelFault(outcome.verdict)
             if any(one.kind != faults.INTEGER_OVERFLOW for one in consequences):
                 raise KernelFault(suspicions[0])
-
-
-def _refill(launch: Launch, word: int) -> None:
-    for one in launch.arrays:
-        memory.refill(one.array, word)
 
 
 _DEVICE: list[CpuDevice] = []

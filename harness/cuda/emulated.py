@@ -100,10 +100,16 @@ class Launch:
     def difference(self, snapshot: list[np.ndarray], *, refilled: bool = False) -> str:
         """Where the memory differs from that after another run, as text; "" where it does not."""
         for one, kept in zip(self.written, snapshot, strict=True):
-            found = memory.difference(one.array, kept, refilled=refilled)
+            word = memory.refill_of(self.arrays.index(one)) if refilled else None
+            found = memory.difference(one.array, kept, refilled=word)
             if found:
                 return f"{one.name}: {found}"
         return ""
+
+    def refill(self, word: int | None = None) -> None:
+        """Give what was not written another value (None: one for each array)."""
+        for number, one in enumerate(self.arrays):
+            memory.refill(one.array, memory.refill_of(number) if word is None else word)
 
     def touched_guard(self) -> str:
         for one in self.written:

@@ -11,7 +11,7 @@ GUARD = 512
 """Bytes before and after each array that no kernel may touch."""
 ALIGNMENT = 256
 """Of the first element of an array, as cudaMalloc has it."""
-REFILL = 0x3F9D9D9D3F9D9D9D
+_REFILL = 0x3F9D9D9D3F9D9D9D
 """Another value for what was not written; 1.23 as float32: whatever it is added to changes, and so does it."""
 
 # the bits of an element that was not written, a quiet NaN where it is a floating number
@@ -107,6 +107,11 @@ def refill(array: CpuArray, word: int) -> None:
     words[words == array.unwritten] = _cut(word, array)
 
 
+def refill_of(number: int) -> int:
+    """Each array of a launch has a value of its own, so that a copy of what was not written does not look unwritten."""
+    return _REFILL ^ number * 0x0001000100010001
+
+
 def touched_guard(array: CpuArray) -> str:
     """What was written outside the array, as text; "" if nothing was."""
     low, high = (np.flatnonzero(zone != _BYTE) for zone in (array.memory[:GUARD], array.memory[-GUARD:]))
@@ -115,16 +120,16 @@ def touched_guard(array: CpuArray) -> str:
     return f"the byte {GUARD - low[-1]} before its start was written" if len(low) else ""
 
 
-def difference(array: CpuArray, memory: np.ndarray, *, refilled: bool = False) -> str:
+def difference(array: CpuArray, memory: np.ndarray, *, refilled: int | None = None) -> str:
     """Where an array differs from its memory after another run, as text; "" where it does not.
 
     A NaN is a NaN, whatever its bits: CUDA does not say which one an operation makes. `refilled`: what was not written
-    has another value now, and that alone is no difference.
+    has this value now, and that alone is no difference.
     """
     here, there = array.words, memory[GUARD : len(memory) - GUARD].view(array.words.dtype)
     differs = here != there
-    if refilled:
-        differs &= ~((there == array.unwritten) & (here == _cut(REFILL, array)))
+    if refilled is not None:
+        differs &= ~((there == array.unwritten) & (here == _cut(refilled, array)))
     if not np.any(differs):
         return ""
     new, old = here.view(array.dtype), there.view(array.dtype)

@@ -27,7 +27,7 @@ def builtin(x, *, size):
 @implementation("expand", backend="torch", accumulation=BACKWARD)
 def composed(x, *, size):
     # a view of positions knows what may be expanded to what
-    index = torch.arange(x.numel()).reshape(x.shape).expand(tuple(size))
+    index = torch.arange(x.numel(), device=x.device).reshape(x.shape).expand(tuple(size))
     # the gradient adds up at each index: half types in float32
     wide = working(x) if x.is_floating_point() else x
     return torch.index_select(wide.reshape(-1), 0, index.reshape(-1)).reshape(index.shape).to(x.dtype)

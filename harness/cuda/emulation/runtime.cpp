@@ -1223,7 +1223,11 @@ void __ubsan_handle_out_of_bounds(UbBounds* data, uintptr_t index) {
         undefined(INTEGER_OVERFLOW, data->location, "%lld %s %lld does not fit into %s", (long long)a, sign, (long long)b, data->type->name); \
     }
 KH_OVERFLOW(add, "+")
-KH_OVERFLOW(sub, "-")
+void __ubsan_handle_sub_overflow(UbOverflow* data, uintptr_t a, uintptr_t b) {
+    // (1 << lane) - 1 is how CUDA code makes the mask of lower lanes: in lane 31 an overflow by the letter, and right everywhere
+    if (intptr_t(a) == INT32_MIN && b == 1) return;
+    undefined(INTEGER_OVERFLOW, data->location, "%lld - %lld does not fit into %s", (long long)a, (long long)b, data->type->name);
+}
 KH_OVERFLOW(mul, "*")
 void __ubsan_handle_negate_overflow(UbOverflow* data, uintptr_t) {
     undefined(INTEGER_OVERFLOW, data->location, "the negative of the smallest number does not fit into %s", data->type->name);

@@ -1,0 +1,116 @@
+"""The softmax family at the speed of memory, whatever is asked of a row: see online.cu for the four ways."""
+
+import numpy as np
+
+from harness import Accumulation, Tree
+from harness.cuda import Source
+
+from .reductions import FLOATS
+from .rows import THREADS, blocks_for, c_type, rows_of, wide
+from .streaming import MOST_BLOCKS, WARPS
+
+ONLINE_ORDER = Accumulation(Tree("lanes", 2048), rescale=2048)
+FEW = 128
+"""Rows below which a long row is divided among several blocks."""
+MOST_THREADS = 512
+
+
+def in_a_warp(dtype):
+    """The elements of a row that each lane may keep in registers, for short rows and for longer ones."""
+    return (8, 16) if str(dtype) == "float64" else (8, 32)
+
+
+def in_a_block(dtype):
+    """The elements of a row that each thread of a block keeps, or reads at once."""
+    return 8 if str(dtype) == "float64" else 16
+
+
+def _instances():
+    for dtype in FLOATS:
+        t, a, items = c_type(dtype), c_type(wide(dtype)), in_a_block(dtype)
+        yield f"online_pairs<{items}, {t}, {a}>"
+        yield f"logsumexp_of_pairs<{t}, {a}>"
+        yield f"logsumexp_by_blocks<{items}, {t}>"
+        yield from (f"logsumexp_by_warps<{few}, {t}>" for few in in_a_warp(dtype))
+        for law in ("Softmax", "LogSoftmax"):
+            yield f"online_by_blocks<{law}, {items}, {t}>"
+            yield f"online_twice<{law}, {items}, {t}>"
+            yield f"online_shares<{law}, {items}, {t}, {a}>"
+            yield from (f"online_by_warps<{law}, {few}, {t}>" for few in in_a_warp(dtype))
+
+
+ONLINE = Source.beside(__file__, "online.cu", tuple(_instances()))
+
+
+def threads_for(n, items):
+    """As many threads as a row of n elements keeps busy, in whole warps."""
+    return min(MOST_THREADS, 32 * blocks_for(n, 32 * items))
+
+
+def splits_for(count, n, items, few):
+    """Among how many blocks each of `count` rows is divided; 1 for rows that are short, or many."""
+    if count >= few or n <= MOST_THREADS * items:
+        return 1
+    return max(2, min(blocks_for(n, THREADS * items), MOST_BLOCKS // count))
+
+
+def pairs(device, x, rows, splits):
+    """The pairs (top, total) of the parts of each row, as two device arrays."""
+    a = wide(x.dtype)
+    tops, totals = device.empty((rows.count, splits), a), device.empty((rows.count, splits), a)
+    kernel = ONLINE.kernel(f"online_pairs<{in_a_block(x.dtype)}, {c_type(x.dtype)}, {c_type(a)}>")
+    device.launch(kernel, rows.count * splits, THREADS, 0, (x, rows.layout, rows.n, splits, tops, totals))
+    return tops, totals
+
+
+def normalised(device, x, *, dim, law, few=FEW):
+    """softmax (`law` is "Softmax") or log_softmax ("LogSoftmax") along `dim`."""
+    rows, y = rows_of(x, dim), device.empty(x.shape, x.dtype.name)
+    if y.size == 0:
+        return y
+    below, t, items = rows_of(y, dim), c_type(x.dtype), in_a_block(x.dtype)
+    per_lane = next((one for one in in_a_warp(x.dtype) if rows.n <= 32 * one), None)
+    splits = splits_for(rows.count, rows.n, items, few)
+    if per_lane:
+        kernel = ONLINE.kernel(f"online_by_warps<{law}, {per_lane}, {t}>")
+        arguments = (x, rows.layout, rows.count, rows.n, y, below.layout)
+        device.launch(kernel, blocks_for(rows.count, WARPS), 32 * WARPS, 0, arguments)
+    elif splits == 1:
+        threads = threads_for(rows.n, items)
+        name = "online_by_blocks" if rows.n <= threads * items else "online_twice"
+        kernel = ONLINE.kernel(f"{name}<{law}, {items}, {t}>")
+        device.launch(kernel, rows.count, threads, 0, (x, rows.layout, rows.n, y, below.layout))
+    else:
+        parts = pairs(device, x, rows, splits)
+        kernel = ONLINE.kernel(f"online_shares<{law}, {items}, {t}, {c_type(wide(x.dtype))}>")
+        arguments = (x, rows.layout, rows.n, splits, *parts, y, below.layout)
+        device.launch(kernel, rows.count * splits, THREADS, 0, arguments)
+    return y
+
+
+def of_nothing(device, rows, dtype):
+    """The logsumexp of rows without elements: -inf."""
+    return device.upload(np.full(rows.outer_shape, -np.inf).astype(dtype))
+
+
+def logsumexp(device, x, *, dim, few=FEW):
+    """logsumexp along `dim`."""
+    rows = rows_of(x, dim)
+    if rows.count == 0 or rows.n == 0:
+        return of_nothing(device, rows, x.dtype)
+    y = device.empty(rows.outer_shape, x.dtype.name)
+    t, items = c_type(x.dtype), in_a_block(x.dtype)
+    per_lane = next((one for one in in_a_warp(x.dtype) if rows.n <= 32 * one), None)
+    splits = splits_for(rows.count, rows.n, items, few)
+    if per_lane:
+        kernel = ONLINE.kernel(f"logsumexp_by_warps<{per_lane}, {t}>")
+        arguments = (x, rows.layout, rows.count, rows.n, y)
+        device.launch(kernel, blocks_for(rows.count, WARPS), 32 * WARPS, 0, arguments)
+    elif splits == 1:
+        kernel = ONLINE.kernel(f"logsumexp_by_blocks<{items}, {t}>")
+        device.launch(kernel, rows.count, threads_for(rows.n, items), 0, (x, rows.layout, rows.n, y))
+    else:
+        parts = pairs(device, x, rows, splits)
+        kernel = ONLINE.kernel(f"logsumexp_of_pairs<{t}, {c_type(wide(x.dtype))}>")
+        device.launch(kernel, rows.count, THREADS, 0, (*parts, splits, y))
+    return y

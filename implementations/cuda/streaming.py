@@ -1,0 +1,59 @@
+"""Sums of rows at the speed of memory, for every host side that has something to add up; see streaming.cu."""
+
+from harness.cuda import Source
+
+from .reductions import PASSES
+from .rows import THREADS, blocks_for, c_type, joined, lined_up, rows, wide
+
+STREAMING = Source.beside(
+    __file__,
+    "streaming.cu",
+    (
+        *(f"sum_rows<{group}, {c_type(a)}, {c_type(b)}>" for group in ("Warp", "Block") for a, b in PASSES),
+        *(f"sum_streaming<{c_type(a)}, {c_type(wide(a))}, {c_type(b)}>" for a, b in PASSES),
+    ),
+)
+SHORT = 1024
+"""Up to here a row has one warp."""
+WARPS = 4
+"""Of one block, where each warp has a row."""
+MOST_BLOCKS = 1024
+"""Among which long rows are divided: about as many as run at the same time on a large GPU."""
+TILE = {8: 8 * THREADS, 4: 16 * THREADS, 2: 16 * THREADS}
+"""Elements that one block reads at once, by the size of an element."""
+
+
+def summed(device, x, outer, inner, dtype):
+    """The sums over the inner dimensions, given as (length, stride): a device array with one number for each row.
+
+    Inner dimensions that lie unevenly take two launches: the last of them, then the others.
+    """
+    whole = rows(outer, inner)
+    if whole.count == 0 or whole.n == 0:
+        return device.zeros((whole.count,), dtype)
+    *others, last = joined(inner)
+    first = rows([*outer, *others], [last])
+    if not others:
+        return _launched(device, x, first, dtype)
+    partials = _launched(device, x, first, wide(x.dtype))
+    return _launched(device, partials, lined_up(whole.count, whole.n // last[0]), dtype)
+
+
+def _launched(device, x, layout, dtype):
+    count, n = layout.count, layout.n
+    out = device.empty((count,), dtype)
+    types = c_type(x.dtype), c_type(dtype)
+    splits = min(blocks_for(n, TILE[x.dtype.itemsize]), max(1, MOST_BLOCKS // count))
+    if splits > 1:
+        partials = device.empty((count * splits,), wide(x.dtype))
+        done = device.zeros((count,), "int32")
+        kernel = STREAMING.kernel(f"sum_streaming<{types[0]}, {c_type(wide(x.dtype))}, {types[1]}>")
+        arguments = (x, layout.layout, n, splits, partials, done, out)
+        device.launch(kernel, count * splits, THREADS, 0, arguments)
+    elif n <= SHORT:
+        kernel = STREAMING.kernel(f"sum_rows<Warp, {types[0]}, {types[1]}>")
+        device.launch(kernel, blocks_for(count, WARPS), 32 * WARPS, 0, (x, layout.layout, count, n, out))
+    else:
+        kernel = STREAMING.kernel(f"sum_rows<Block, {types[0]}, {types[1]}>")
+        device.launch(kernel, count, THREADS, 0, (x, layout.layout, count, n, out))
+    return out

@@ -1,0 +1,20 @@
+// Mean of three neighbours, stored back where the neighbours still read it.
+
+__global__ void planted(float* x, float* y, int n) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i > 0 && i < n - 1) {
+        x[i] = (x[i - 1] + x[i] + x[i + 1]) / 4;  // BUG
+        y[i] = x[i];                              // BUG
+    } else if (i < n) {
+        y[i] = x[i];  // BUG
+    }
+}
+
+__global__ void twin(float* x, float* y, int n) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i > 0 && i < n - 1) {
+        y[i] = (x[i - 1] + x[i] + x[i + 1]) / 4;
+    } else if (i < n) {
+        y[i] = x[i];
+    }
+}
