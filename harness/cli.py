@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from harness.options import Budget, Cases, Json, Operators, Plugins, Resume, Seed, Selectors, StoreUrl, Timeout
+
 if TYPE_CHECKING:
     from harness.api import Run
     from harness.registry import Registry
@@ -29,39 +31,6 @@ app = typer.Typer(
     "(softmax, softmax/numpy) selects all beneath it. Without one, everything is selected.\n\n"
     "Exit codes: 0 all well, 2 usage error, 3 conformance failure, 5 nothing was measured.",
 )
-
-Selectors = Annotated[list[str] | None, typer.Argument(metavar="SELECTOR", help="What to select; all if absent.")]
-Plugins = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--plugin", metavar="PATH", help="A file or folder with implementations. They run in a worker process."
-    ),
-]
-Operators = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--operators", metavar="PATH", help="A file with Operators. It defines what is true, so it is trusted."
-    ),
-]
-Cases = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--cases",
-        metavar="SOURCE",
-        help="Further cases: onnx, torch (their own test material), or files that `harness fuzz` wrote.",
-    ),
-]
-StoreUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--store", metavar="URL", help="Where results are kept: a file, or an SQLAlchemy URL.", show_default=False
-    ),
-]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of all inputs; fresh and recorded if absent.")]
-Budget = Annotated[float | None, typer.Option(metavar="SECONDS", help="Time for all timing together.")]
-Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="The longest that one request to a worker may take.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON array of rows instead of a table.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue the newest run of this command that was interrupted.")]
 
 
 class Format(StrEnum):
@@ -248,6 +217,34 @@ def doctor(
         print(json.dumps(findings, indent=1, default=str))
     else:
         print_findings(findings)
+
+
+@app.command()
+def kernels(
+    selectors: Selectors = None,
+    plugin: Plugins = None,
+    architectures: Annotated[
+        list[str] | None, typer.Option("--arch", metavar="SM", help="Default: sm_80, sm_90 and sm_100.")
+    ] = None,
+    block: Annotated[int, typer.Option(min=32, max=1024, help="Threads of a block, for the occupancy.")] = 256,
+    as_json: Json = False,
+) -> None:
+    """What CUDA kernels need, compiled without a GPU: registers, spills, shared memory, occupancy, instructions."""
+    from harness.cuda.faults import CompileError
+    from harness.figures import figures, print_figures
+
+    try:
+        rows = figures(_load(plugin, None), selectors or [], architectures or (), block, _say)
+    except LookupError as nothing:
+        _fail(str(nothing.args[0]), NOTHING)
+    except (CompileError, ValueError) as wrong:
+        _fail(str(wrong), WRONG_RESULT if isinstance(wrong, CompileError) else USAGE)
+    except ImportError as missing:
+        _fail(str(missing), NOTHING)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        print_figures(rows)
 
 
 def _execute(

@@ -74,6 +74,8 @@ class Implementation:
     gradient: Callable[..., Any] | None = None
     prepare: Callable[[Case], Callable[..., Array]] | None = None
     known: Mapping[str, str] | None = None
+    sources: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """CUDA sources: the path of each, and the instances of its templates."""
 
 
 MARK = "__harness_implementations__"
@@ -137,6 +139,7 @@ class Declaration:
     has_prepare: bool = False
     summary: str = field(default="", compare=False)
     known: tuple[tuple[str, str], ...] = ()
+    sources: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def id(self) -> str:

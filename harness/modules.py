@@ -80,6 +80,7 @@ def _implementation_data(one: Implementation) -> dict[str, Any]:
         "has_gradient": one.gradient is not None,
         "has_prepare": one.prepare is not None,
         "known": dict(one.known or {}),
+        "sources": [[path, list(instances)] for path, instances in one.sources],
         "line": getattr(code, "co_firstlineno", 0),
         "summary": ((one.function.__doc__ or "").strip().splitlines() or [""])[0],
     }

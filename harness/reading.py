@@ -18,7 +18,7 @@ from harness import cache
 from harness.declare import DeclarationError
 from harness.process import START_DEADLINE_S, WorkerFailure, WorkerProcess
 
-CACHE_FORMAT = "3"
+CACHE_FORMAT = "4"
 FRAMEWORKS = ("torch", "cupy", "jax", "triton", "numba", "tensorflow", "cupyx", "jaxlib")
 """Libraries that are never imported to read a declaration."""
 DRIVER = "/dev/nvidiactl"
@@ -138,7 +138,7 @@ def _is_readable(data: Any) -> bool:
 
 IMPLEMENTATION = {
     "operator", "backend", "implementation", "accumulation", "has_gradient", "has_prepare", "line", "summary",
-    "known",
+    "known", "sources",
 }  # fmt: skip
 BACKEND = {"name", "library", "missing", "array_type", "dtypes", "differentiates", "timed"}
 

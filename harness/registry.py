@@ -242,6 +242,7 @@ def _declaration(source: Source, data: Mapping[str, Any]) -> Declaration:
         has_prepare=bool(data["has_prepare"]),
         summary=str(data["summary"]),
         known=_known(data["known"]),
+        sources=tuple((str(path), tuple(map(str, instances))) for path, instances in data["sources"]),
     )
 
 

@@ -106,7 +106,9 @@ class Worker:
         measured instead of the kernel. All answers live until the end, so none can share memory with another.
         """
         samples = [[calls[index] for index in sample] for sample in request["samples"]]
-        placed = [[wire.Placed.from_message(one).view(self._memory) for one in call["inputs"]] for call in request["calls"]]
+        placed = [
+            [wire.Placed.from_message(one).view(self._memory) for one in call["inputs"]] for call in request["calls"]
+        ]
         _poison(request["poison_bytes"], sum(map(len, samples)))
         readings = [clocked(sample, backend.wait) for sample in samples]
         slots = iter(request["slots"])
@@ -120,7 +122,7 @@ class Worker:
     def _copy_out(
         self, result: Any, arrays: list[Any], placed: list[np.ndarray], slot: list[int], backend: Backend
     ) -> dict[str, Any]:
-        """Copy one answer into its slot of shared memory, and say what it was. `placed` is what `arrays` were made of."""
+        """Copy one answer into its slot of shared memory, and say what it was; `placed` became `arrays`."""
         if isinstance(result, _Raised):
             return {"error": result.text, "error_kind": result.kind}
         try:

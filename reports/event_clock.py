@@ -14,9 +14,9 @@ import numpy as np
 
 from harness.cuda.declaring import DEVICES
 from harness.cuda.device import Counts
-from harness.implement import Backend
 
 Array = Any
+ToHost = Callable[[Array], np.ndarray]
 Copy = Callable[[Array, Array, int], None]
 
 FLUSHED_BYTES = 1 << 30
@@ -63,8 +63,9 @@ class EventClock(ABC):
         """The same memory as an array of another library."""
 
     @abstractmethod
-    def pick(self, array: Array, backend: Backend, rows: Sequence[int] | None) -> np.ndarray:
-        """An array of a backend on the host: some of its rows, or (None) all of it."""
+    def pick(self, array: Array, rows: Sequence[int] | None, to_host: ToHost | None = None) -> np.ndarray:
+        """Some rows of an array, or (None) all of it, on the host; `to_host` is that of the array's library, if that is
+        not the device's own."""
 
     @abstractmethod
     def event(self) -> Any:
@@ -176,10 +177,11 @@ class GpuClock(EventClock):
 
         return torch.from_dlpack(array)
 
-    def pick(self, array: Array, backend: Backend, rows: Sequence[int] | None) -> np.ndarray:
+    def pick(self, array: Array, rows: Sequence[int] | None, to_host: ToHost | None = None) -> np.ndarray:
+        read = to_host or self._cupy.asnumpy
         if rows is None:
-            return np.asarray(backend.to_host(array))
-        return np.concatenate([np.asarray(backend.to_host(array[row : row + 1])) for row in rows])
+            return np.asarray(read(array))
+        return np.concatenate([np.asarray(read(array[row : row + 1])) for row in rows])
 
     def event(self) -> Any:
         return self._cupy.cuda.Event()
@@ -250,9 +252,9 @@ class StandInClock(EventClock):
     )
 
     def __init__(self, seed: int) -> None:
-        from harness.cuda import cpu
+        from harness.implementations.cuda_cpu import backend
 
-        self._cpu = cpu
+        self._cpu = backend
         self._random = np.random.default_rng(seed)
         self.copies = {"memcpy": self._memcpy, "elementwise": self._elementwise}
 
@@ -266,7 +268,7 @@ class StandInClock(EventClock):
         return self.upload(self._random.standard_normal(tuple(shape), dtype=np.float32))
 
     def empty(self, count: int) -> Array:
-        return self._cpu.device().empty((count,), "float32")
+        return self.upload(np.empty(count, np.float32))
 
     def upload(self, array: np.ndarray) -> Array:
         return self._cpu.from_host(array)
@@ -274,8 +276,8 @@ class StandInClock(EventClock):
     def seen_by(self, array: Array, backend: str) -> Array:
         return array if backend == self.name else self._cpu.to_host(array)
 
-    def pick(self, array: Array, backend: Backend, rows: Sequence[int] | None) -> np.ndarray:
-        host = np.asarray(backend.to_host(array))
+    def pick(self, array: Array, rows: Sequence[int] | None, to_host: ToHost | None = None) -> np.ndarray:
+        host = np.asarray((to_host or self._cpu.to_host)(array))
         return host.copy() if rows is None else host[list(rows)]
 
     def event(self) -> Any:

@@ -1,6 +1,6 @@
 """Fresh inputs on a device whose answers can be judged, also where they are too large for an oracle to see in full.
 
-whole    up to 2**20 elements: every element against the operator's oracle and bound, under the declared accumulation
+whole    small ones: every element against the operator's oracle and bound, under the declared accumulation
 rows     many rows: the first, the last and some between, against the same
 sparse   one long vector: few elements count (all others are what adds nothing: 0 for a sum, -inf for a softmax), so
          the answer is that of a short vector, whatever the order: adding nothing is exact. All of it is looked at.
@@ -9,6 +9,7 @@ sparse   one long vector: few elements count (all others are what adds nothing: 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,9 +23,6 @@ from harness.judge.truth import Truth, truth
 
 from .event_clock import Array, EventClock
 
-WHOLE = 1 << 20
-SAMPLED = 1 << 18
-"""Elements that sampled rows have together, unless two rows have more."""
 MOST_ROWS = 32
 SPARSE = {"softmax": (-np.inf, 1 << 10, "normal"), "sum": (0.0, 1 << 20, "integers")}
 """By operator: what adds nothing, how many elements count at most, and how they are drawn. Integers add up exactly."""
@@ -48,38 +46,38 @@ class Question:
         return self.compare(answer, backend, claim)
 
 
-def ask(clock: EventClock, operator: Operator, case: Case, x: Array, rng: np.random.Generator) -> Question:
-    """The question of a case: about x, an input of the case on the device, or in place of it about a sparse vector."""
+def ask(
+    clock: EventClock, operator: Operator, case: Case, x: Array, rng: np.random.Generator, whole: int
+) -> Question:
+    """The question of a case: about x, an input of the case on the device, or in place of it about a sparse vector.
+
+    Up to `whole` elements are looked at in full. Raises KeyError for a long vector of an operator that has no entry in
+    SPARSE.
+    """
     (shape,) = case.shapes
-    size = int(np.prod(shape))
-    if size <= WHOLE:
+    if math.prod(shape) <= whole:
         return _of_rows(clock, operator, case, x, None)
     if len(shape) == 2:
-        return _of_rows(clock, operator, case, x, _some_rows(*shape, rng))
-    return _of_few(clock, operator, size, rng)
+        return _of_rows(clock, operator, case, x, _some_rows(*shape, whole // 4, rng))
+    return _of_few(clock, operator, math.prod(shape), rng)
 
 
-def _some_rows(count: int, n: int, rng: np.random.Generator) -> list[int]:
-    wanted = max(2, min(MOST_ROWS, SAMPLED // n))
-    between = rng.choice(np.arange(1, count - 1), max(0, wanted - 2), replace=False)
+def _some_rows(count: int, n: int, elements: int, rng: np.random.Generator) -> list[int]:
+    wanted = min(count, MOST_ROWS, max(2, elements // n))
+    between = rng.choice(np.arange(1, count - 1), wanted - 2, replace=False)
     return sorted({0, count - 1, *map(int, between)})
 
 
 def _of_rows(clock: EventClock, operator: Operator, case: Case, x: Array, rows: Sequence[int] | None) -> Question:
-    from harness.implementations import cuda_cpu, cupy
-
-    own = {"cupy": cupy.backend, "cuda_cpu": cuda_cpu.backend}[clock.name]
-    inputs = (clock.pick(x, own, rows),)
-    part = dataclasses.replace(case, shapes=(inputs[0].shape,))
-    known = _Truths(operator, part, inputs)
-    shape = np.shape(operator.oracle(np.zeros((1,) * (len(case.shapes[0]) - 1) + (2,)), dim=-1))
-    shape = case.shapes[0] if len(shape) == len(case.shapes[0]) else case.shapes[0][:-1]
+    (shape,) = case.shapes
+    part = clock.pick(x, rows)
+    known = _Truths(operator, dataclasses.replace(case, shapes=(part.shape,)), (part,))
 
     def compare(answer: Array, backend: Backend, claim: Accumulation | None) -> Comparison:
-        return known.under(claim).compare(clock.pick(answer, backend, rows))
+        return known.under(claim).compare(clock.pick(answer, rows, backend.to_host))
 
-    said = "every element" if rows is None else f"{len(rows)} of {case.shapes[0][0]} rows"
-    return Question(x, tuple(shape), said, compare)
+    said = "every element" if rows is None else f"{len(rows)} of {shape[0]} rows"
+    return Question(x, shape if known.expected.shape == part.shape else shape[:-1], said, compare)
 
 
 def _of_few(clock: EventClock, operator: Operator, size: int, rng: np.random.Generator) -> Question:
@@ -88,12 +86,12 @@ def _of_few(clock: EventClock, operator: Operator, size: int, rng: np.random.Gen
     few = draw(values, places.shape, "float32", rng)
     x = np.full(size, nothing, np.float32)
     x[places] = few
-    known = _Truths(operator, Case("float32", (few.shape,), (("dim", 0),), values), (few,)).under(ANY_ORDER)
+    known = _Truths(operator, Case("float32", (few.shape,), (("dim", 0),), values), (few,))
     elementwise = known.expected.shape == few.shape
 
     def compare(answer: Array, backend: Backend, claim: Accumulation | None) -> Comparison:
-        y = clock.pick(answer, backend, None)
-        found = known.compare(y[places] if elementwise else y)
+        y = clock.pick(answer, None, backend.to_host)
+        found = known.under(ANY_ORDER).compare(y[places] if elementwise else y)
         if found.reason or not elementwise:
             return found
         rest = np.array(y)
@@ -111,8 +109,8 @@ class _Truths:
     """Oracle and bound of one input; the oracle is asked once, the bound once for each claim."""
 
     def __init__(self, operator: Operator, case: Case, inputs: tuple[np.ndarray, ...]) -> None:
-        expected = np.asarray(operator.oracle(*inputs, **dict(case.parameters)))
-        self._operator = dataclasses.replace(operator, oracle=lambda *_, **__: expected)
+        self.expected = np.asarray(operator.oracle(*inputs, **dict(case.parameters)))
+        self._operator = dataclasses.replace(operator, oracle=lambda *_, **__: self.expected)
         self._case, self._inputs = case, inputs
         self._known: dict[Accumulation | None, Truth] = {}
 

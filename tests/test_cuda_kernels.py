@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from harness.cuda import KernelFault, Source, cpu
+from harness.cuda.building import compiler
 from harness.cuda.memory import from_host
 from harness.implementations.cuda import cross_entropy, dot, logsumexp, max, movement, online, softmax, streaming, sum
 from harness.implementations.cuda.reductions import FINISHES, ORDERS
 from harness.implementations.cuda.rows import joined, rows
 from harness.implementations.numpy import blocks as twins
 
-needs_compiler = pytest.mark.skipif(cpu.missing() is not None, reason="no C++ compiler")
-pytestmark = needs_compiler
+pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
 FLOATS = ("float32", "float64", "float16")
 BLOCKS = (32, 64, 96, 160, 256, 992, 1024)
 HERE = Path(cross_entropy.__file__).parent

@@ -162,7 +162,7 @@ class CpuDevice(Device):
         return True
 
     def _explain(self, launch: Launch, before: list[np.ndarray]) -> None:
-        """What is wrong was seen without its line: look again with the instrumented build, which raises what it sees."""
+        """What is wrong was seen without its line: look again with the instrumented build, which raises its own."""
         if launch.threads <= RACES_UP_TO_THREADS:
             self._watch(launch, before)
 

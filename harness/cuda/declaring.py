@@ -47,6 +47,7 @@ def implementation(
                     None if gradient is None else _on(device, gradient),
                     functools.partial(_prepare, device, tuple(sources), call),
                     known,
+                    tuple((str(source.path), source.instances) for source in sources),
                 )
             )
         return function

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.cuda.faults import BLOCK_TOO_LARGE, TOO_MUCH_SHARED, Finding, KernelFault, Place
 from harness.cuda.compiled import resources_of
+from harness.cuda.faults import BLOCK_TOO_LARGE, TOO_MUCH_SHARED, Finding, KernelFault, Place
 from harness.cuda.source import Kernel, Parameter, Source
 from harness.precision import numpy_dtype
 

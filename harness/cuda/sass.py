@@ -25,7 +25,7 @@ KINDS = (
     ("local store", r"STL"),
     ("constant load", r"U?LDCU?"),
     ("warp exchange", r"SHFL|U?VOTEU?|MATCH|C?REDUX"),
-    ("barrier", r"BAR|WARPSYNC|MEMBAR|ERRBAR|DEPBAR|LDGDEPBAR|SYNCS|ARRIVES|UCGABAR_.*|CCTL|FENCE"),
+    ("barrier", r"BAR|WARPSYNC|MEMBAR|(CGA)?ERRBAR|DEPBAR|LDGDEPBAR|SYNCS|ARRIVES|UCGABAR_.*|CCTL|FENCE"),
     ("special function", r"MUFU"),
     ("conversion", r"[FI]2[FI]P?|F2FP|I2FP|UI2F|UF2[FI]|FRND|I2IP"),
     ("float64", r"D(ADD|MUL|FMA|SETP|MNMX)"),

@@ -267,7 +267,7 @@ SHARED_RACES = (
     ),
     Entry(
         "race_halo_after_barrier.cu",
-        (DATA_RACE, UNWRITTEN_SHARED),  # what races with the load of the halo is a read of what it was to write
+        (DATA_RACE,),
         Launch(3, 64),
         {"x": ints(150), "y": empty(150), "n": 150},
         lambda x, n: {"y": three_neighbours(x, 0).sum(0)},
@@ -327,6 +327,13 @@ SHARED_RACES = (
         Launch(2, 128),
         {"x": ints(256), "packed": empty(128)},
         lambda x: {"packed": x[::2]},
+    ),
+    Entry(
+        "race_overwritten_by_the_last_warp.cu",
+        (DATA_RACE,),
+        Launch(2, 128),
+        {"x": ints((2, 128), -99, 99), "above": empty(2)},
+        lambda x: {"above": (x > x[:, :1]).sum(1)},
     ),
     Entry(
         "race_group_sum_without_second_sync.cu",
@@ -455,6 +462,13 @@ GLOBAL_RACES = (
         Launch(4, 64),
         {"x": ints(256), "partials": empty(4), "done": zeros(1, "uint32"), "total": empty(1)},
         lambda x: {"total": x.sum(keepdims=True), "partials": block_sums(x, 64)},
+    ),
+    Entry(
+        "race_volatile_without_fence.cu",
+        (DATA_RACE,),
+        Launch(4, 32),
+        {"x": ints(128), "partials": empty(4), "total": empty(1)},
+        lambda x: {"total": x.sum(keepdims=True), "partials": block_sums(x, 32)},
     ),
     Entry(
         "race_fence_of_the_block_only.cu",

@@ -4,9 +4,9 @@ __global__ void planted(float* x, float* y, int n) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i > 0 && i < n - 1) {
         x[i] = (x[i - 1] + x[i] + x[i + 1]) / 4;  // BUG
-        y[i] = x[i];                              // BUG
+        y[i] = x[i];
     } else if (i < n) {
-        y[i] = x[i];  // BUG
+        y[i] = x[i];
     }
 }
 

@@ -11,7 +11,7 @@ __device__ void block_max(const float* x, float* largest, int n) {
     for (int width = blockDim.x / 2; width > 0; width /= 2) {
         if (t < width) {
             const float other = partial[t + width];  // BUG
-            partial[t] = fmaxf(partial[t], other);   // BUG
+            partial[t] = fmaxf(partial[t], other);
         }
         __syncthreads();
     }

@@ -143,8 +143,11 @@ size_t shared_bytes;
 
 // ---- happens-before
 std::vector<Clock> clocks, fences, block_fences;
+// as `clocks`, where an atomic passes on all that came before it, fence or not; kept from the first volatile store on
+std::vector<Clock> unfenced;
+bool volatile_stores;
 struct Sync {
-    Clock device, block;
+    Clock device, block, unfenced;
     unsigned block_number;
 };
 std::unordered_map<uintptr_t, Sync> syncs;
@@ -412,7 +415,7 @@ void synchronise(const int* members, int count) {
         clock_of(members[i])[number_of(members[i])]++;
     }
     // one member may count for what all have fenced: __threadfence is fence.sc, and the reader's fence comes after theirs
-    for (auto* fenced : {&fences, &block_fences}) {
+    for (auto* fenced : {&fences, &block_fences, &unfenced}) {
         all.clear();
         for (int i = 0; i < count; i++) join(all, (*fenced)[members[i]]);
         if (!all.empty())
@@ -764,6 +767,28 @@ void acquire_and_release(const volatile void* address) {
     join(sync.block, block_fences[current]);
 }
 
+void pass_on_without_fence(const volatile void* address) {
+    if (!volatile_stores) return;
+    Sync& sync = syncs[reinterpret_cast<uintptr_t>(address)];
+    join(sync.unfenced, clock_of(current));
+    join(sync.unfenced, unfenced[current]);
+    unfenced[current] = sync.unfenced;
+    clock_of(current)[number_of(current)]++;
+}
+
+// Volatile accesses do not race. But a load that comes after another block's store by way of an atomic, and not by way of
+// a fence before that atomic, may still read what was there before.
+void watch_volatile_load(const Shadow& shadow, uint64_t offset, unsigned size, uint32_t pc, const char* name) {
+    const Access& write = shadow.cells[offset].write;
+    if (unfenced[current].empty() || !write.thread || (write.thread - 1) / threads == block_number) return;
+    if (before(write) || unfenced[current][write.thread - 1] < write.clock) return;
+    KhEvent event = race(write, true, false, pc, name, offset, size);
+    snprintf(event.detail, sizeof event.detail,
+             "reads element %llu of %s (%u bytes each), which another block wrote before an atomic, without a __threadfence in between",
+             (unsigned long long)(offset / size), name, size);
+    condemn(event);
+}
+
 void watch(void* where, unsigned size, bool writes, bool atomic, bool is_volatile, const void* return_address) {
     if (!active) return;
     auto* address = static_cast<unsigned char*>(where);
@@ -791,7 +816,11 @@ void watch(void* where, unsigned size, bool writes, bool atomic, bool is_volatil
         if (writes && region.element) memset(written.data() + offset, 1, size);
         if (region.is_const || !launch->races) return;
         // a volatile access to global memory is a relaxed atomic (PTX memory model)
-        if (is_volatile) acquire_and_release(address);
+        if (is_volatile) {
+            if (writes) volatile_stores = true;
+            else watch_volatile_load(region_shadows[i], offset, size, pc, region.name);
+            acquire_and_release(address);
+        }
         watch_races(region_shadows[i], address, offset, size, writes, atomic || is_volatile, pc, region.name);
         return;
     }
@@ -888,6 +917,7 @@ void start_block(unsigned number) {
         clocks[t][number_of(t)] = 1;
         fences[t].clear();
         block_fences[t].clear();
+        unfenced[t].clear();
     }
 }
 
@@ -904,6 +934,8 @@ void start_watching() {
     clocks.assign(launch->races ? threads : 0, {});
     fences.assign(launch->races ? threads : 0, {});
     block_fences.assign(launch->races ? threads : 0, {});
+    unfenced.assign(launch->races ? threads : 0, {});
+    volatile_stores = false;
     module_shadow.cells.clear();
 }
 
@@ -1108,7 +1140,9 @@ void kh_atomic(const volatile void* address, unsigned size, int compares, const 
     }
     if (!launch->watched) return;
     watch(const_cast<void*>(address), size, true, true, false, return_address);
-    if (launch->races) acquire_and_release(address);
+    if (!launch->races) return;
+    acquire_and_release(address);
+    pass_on_without_fence(address);
 }
 
 void kh_yield() {
