@@ -97,7 +97,8 @@ def _queues(
     for task in _in_order(registry, most_cases):
         one = task.declaration
         if one.backend in backends and one.operator in (operators or registry.operators):
-            found[(one.implementation in SLOW_TO_PREPARE, one.operator not in with_kernels, one.operator, one.backend)].append(task)
+            last, later = one.implementation in SLOW_TO_PREPARE, one.operator not in with_kernels
+            found[(last, later, one.operator, one.backend)].append(task)
     return [found[key] for key in sorted(found)]
 
 

@@ -236,14 +236,14 @@ class _CpuEvent:
     ns = 0
 
     def record(self) -> None:
-        self.ns = time.process_time_ns()
+        self.ns = time.perf_counter_ns()
 
     def synchronize(self) -> None:
         return None
 
 
 class StandInClock(EventClock):
-    """The CPU device in the place of a GPU, with this process's CPU time in the place of events."""
+    """The CPU device in the place of a GPU, with a clock of this process in the place of events."""
 
     name = "cuda_cpu"
     warning = (
@@ -307,4 +307,4 @@ class StandInClock(EventClock):
         return {}
 
 
-CLOCKS: dict[str, Callable[[int], EventClock]] = {"cupy": GpuClock, "cuda_cpu": StandInClock}
+CLOCKS: dict[str, type[GpuClock] | type[StandInClock]] = {"cupy": GpuClock, "cuda_cpu": StandInClock}

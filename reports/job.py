@@ -56,7 +56,8 @@ class Row:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
     """What to measure: `cases` as (operator, case), on which `backends`, without the implementations `left_out` and
-    the task ids in `skip`, until `until` (time.time()). Answers of up to `whole` elements are judged in full."""
+    the task ids in `skip`, until `until` (time.time()). Answers of up to `whole` elements are judged in full; each is
+    timed at most `rounds` times."""
 
     device: str
     backends: tuple[str, ...]
@@ -65,6 +66,7 @@ class Job:
     skip: tuple[str, ...] = ()
     until: float
     whole: int
+    rounds: int
     seed: int
     plugins: tuple[str, ...] = ()
 

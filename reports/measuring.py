@@ -41,9 +41,9 @@ LARGE = 8 << 30
 """Bytes of an input from which on one library at a time is measured, so that each can have the memory."""
 MOST_COPIED = 4 << 30
 """Bytes that a copy reads, and writes, at most: from there on its rate does not change."""
-FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
+FEWEST_ROUNDS = 5
 STEADY_ROUNDS, STEADY = 15, 0.003
-"""From so many rounds on, a case ends when every interval is this narrow (half of it, relative)."""
+"""After every so many rounds, a case ends if every interval is this narrow (half of it, relative)."""
 HOST_READINGS = 5
 LONGEST_REASON = 600
 
@@ -109,7 +109,7 @@ class CaseRun:
         short = self._too_little_memory()
         if short:
             for one in self._wanted:
-                self._report(Entry(one, self._case, self._bytes, failure=("out_of_memory", short)))
+                self._report(Entry(one, self._case, self._bytes, failure=("unsupported", short)))
             return
         x = self._clock.normal(self._case.shapes[0])
         question = ask(self._clock, self._operator, self._case, x, self._rng, self._job.whole)
@@ -209,12 +209,13 @@ class CaseRun:
     def _time(self, group: int, entries: Sequence[Entry], until: float) -> None:
         """Rounds of one reading each in random order; then each answers the question once more, since whatever the
         timed calls have left behind would show there."""
-        for number in range(MOST_ROUNDS):
+        for number in range(self._job.rounds):
             alive = [one for one in entries if one.failure is None]
             if number >= FEWEST_ROUNDS and time.time() > until:
                 break
-            if number >= STEADY_ROUNDS and all(one.interval.relative_half_width <= STEADY for one in alive):
-                break
+            if number and number % STEADY_ROUNDS == 0:
+                if all(one.interval.relative_half_width <= STEADY for one in alive):
+                    break
             for index in self._rng.permutation(len(alive)):
                 entry = alive[int(index)]
                 self._attempt(entry, functools.partial(self._read, entry, (group, number)))

@@ -10,7 +10,10 @@ from conftest import HAS_TORCH, needs_torch
 
 import harness
 from harness.api import Run
+from harness.cuda import building, nvrtc
 from harness.registry import load
+
+needs_compiler = pytest.mark.skipif(building.compiler() is None, reason=building.HINT)
 
 EXACT = {"max", "argmax", "expand", "where", "one_hot", "gumbel_softmax"}
 """Operators that select or copy, and one that is random: there is no error to speak of."""
@@ -18,8 +21,8 @@ EXACT = {"max", "argmax", "expand", "where", "one_hot", "gumbel_softmax"}
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Every conformance case of every implementation on NumPy and PyTorch, with a fresh seed."""
-    return harness.check("*/numpy/*", "*/torch/*", store=str(tmp_path_factory.mktemp("store") / "results.sqlite"))
+    """Every conformance case of every implementation on NumPy, PyTorch and the CPU device, with a fresh seed."""
+    return harness.check("*/numpy/*", "*/torch/*", "*/cuda_cpu/*", store=str(tmp_path_factory.mktemp("store") / "results.sqlite"))
 
 
 def test_nothing_that_is_built_in_is_wrong(run: Run) -> None:
@@ -49,6 +52,30 @@ def test_every_operator_runs_on_every_float_and_every_strategy(run: Run) -> None
         for dtype in ("float64", "float32", "float16", "bfloat16"):
             for backend in ("numpy", "torch") if HAS_TORCH else ("numpy",):
                 assert passed[operator, backend, dtype] >= 10, (operator, backend, dtype)
+
+
+@needs_compiler
+def test_every_kernel_runs_on_the_cpu_and_its_launches_are_counted(run: Run) -> None:
+    """Over all schedules and instrumented: a host round trip shows in its column, and only there."""
+    ran = [one for one in run.checked if one.backend == "cuda_cpu" and one.status == "passed" and one.launches]
+    strategies = {(one.operator, one.implementation) for one in ran}
+    assert strategies == {
+        (one.operator, one.implementation) for one in load().declarations if one.backend == "cuda_cpu"
+    }
+    for operator, strategy in strategies:
+        trips = {one.host_round_trips for one in ran if (one.operator, one.implementation) == (operator, strategy)}
+        if strategy.endswith("host_round_trip"):
+            assert min(trips) >= 1, (operator, strategy)  # type: ignore[type-var]
+        elif operator != "cross_entropy":  # it reads back whether a label was out of range
+            assert trips == {0}, (operator, strategy)
+
+
+@needs_compiler
+@pytest.mark.skipif(nvrtc.missing() is not None, reason="NVRTC is not installed: pip install 'kernel-harness[nvrtc]'")
+def test_kernels_compile_for_a_gpu_and_none_spills(run: Run) -> None:
+    ran = [one for one in run.checked if one.backend == "cuda_cpu" and one.status == "passed" and one.launches]
+    assert ran and all(one.registers and 8 <= one.registers <= 128 for one in ran)
+    assert not [one.id for one in ran if one.spill_bytes]
 
 
 def test_errors_stay_below_their_bounds_and_bounds_are_not_idle(run: Run) -> None:

@@ -12,6 +12,7 @@ import pytest
 from conftest import HAS_TORCH
 
 from harness import constants
+from harness.cuda import building
 from harness.registry import load
 from harness.revealing import Found, reveal_all, rows
 
@@ -42,6 +43,14 @@ def test_what_is_declared_is_what_is_revealed(operator: str, backend: str) -> No
     for one in found:
         assert one.tree is not None, f"{one.declaration.id}: {one.reason}"
         assert not one.contradiction, f"{one.declaration.id}: {one.contradiction}"
+
+
+@pytest.mark.skipif(building.compiler() is None, reason=building.HINT)
+@pytest.mark.parametrize("order", ["interleaved", "sequential", "warp_shuffle"])
+def test_a_kernel_adds_up_in_the_order_that_its_twin_and_its_author_say(order: str) -> None:
+    table = rows(revealed(*(f"sum/{backend}/{order}_grid_reduced" for backend in ("cuda_cpu", "numpy")), n=300))
+    assert [row["verdict"] for row in table] == ["as declared"] * 2
+    assert len({row["same_tree"] for row in table}) == 1
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16"])

@@ -5,8 +5,7 @@ __device__ void atomic_max(double* address, double value) {
     unsigned long long old = *bits, assumed;  // whatever it is: the swap looks again
     do {
         assumed = old;
-        if (__longlong_as_double(assumed) >= value) return;
-        old = atomicCAS(bits, assumed, __double_as_longlong(value));
+        old = atomicCAS(bits, assumed, __double_as_longlong(fmax(value, __longlong_as_double(assumed))));
     } while (assumed != old);
 }
 
