@@ -43,7 +43,8 @@ class Backend:
     gradient of `function(*arrays, **parameters)` with respect to the array of number `wanted`; with two passes each
     takes half of the cotangent, and the library accumulates. Without it, implementations bring a `gradient=`.
 
-    A backend that is not `timed` is for conformance alone. `work()` returns what kernels did since it was last
+    A backend that is not `timed` is for conformance alone. One that `reserves` takes more address space than there is
+    memory, as CUDA does: its workers have no limit on it. `work()` returns what kernels did since it was last
     asked: launches, host round trips, and of the largest the registers of a thread and the bytes it spills (or None).
     """
 
@@ -58,6 +59,7 @@ class Backend:
     dtypes: tuple[str, ...] = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "bool")
     differentiate: Callable[..., Array] | None = None
     timed: bool = True
+    reserves: bool = False
     work: Callable[[], tuple[int, int, int | None, int | None]] | None = None
 
 

@@ -97,6 +97,7 @@ def _backend_data(one: Backend) -> dict[str, Any]:
         "dtypes": list(one.dtypes),
         "differentiates": one.differentiate is not None,
         "timed": one.timed,
+        "reserves": one.reserves,
     }
 
 

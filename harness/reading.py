@@ -18,7 +18,7 @@ from harness import cache
 from harness.declare import DeclarationError
 from harness.process import START_DEADLINE_S, WorkerFailure, WorkerProcess
 
-CACHE_FORMAT = "4"
+CACHE_FORMAT = "5"
 FRAMEWORKS = ("torch", "cupy", "jax", "triton", "numba", "tensorflow", "cupyx", "jaxlib")
 """Libraries that are never imported to read a declaration."""
 DRIVER = "/dev/nvidiactl"
@@ -140,7 +140,7 @@ IMPLEMENTATION = {
     "operator", "backend", "implementation", "accumulation", "has_gradient", "has_prepare", "line", "summary",
     "known", "sources",
 }  # fmt: skip
-BACKEND = {"name", "library", "missing", "array_type", "dtypes", "differentiates", "timed"}
+BACKEND = {"name", "library", "missing", "array_type", "dtypes", "differentiates", "timed", "reserves"}
 
 
 def _installed_libraries() -> str:

@@ -40,6 +40,7 @@ class BackendInfo:
     dtypes: tuple[str, ...]
     differentiates: bool
     timed: bool
+    reserves: bool
     module: str
     path: str
 

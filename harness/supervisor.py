@@ -20,6 +20,8 @@ from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import Registry
 
 DEADLINE_S = 60.0
+PREPARE_S = 240.0
+"""More time for the first request of an implementation that prepares: compilers run then."""
 MEMORY_SHARE = 0.5
 """Share of the machine's memory that one worker may address, beyond what it needs to start."""
 STARTING_BYTES = 4 << 30
@@ -66,6 +68,7 @@ class Supervisor:
         self._workers: dict[Trust, WorkerProcess] = {}
         self._admissions: dict[str, Admission] = {}
         self._admitting = threading.Lock()
+        self._prepared: set[str] = set()
 
     def check(self, task: Task) -> Verdict:
         """The verdict on one task; a worker that is lost on the way is replaced, and its loss is the verdict.
@@ -91,7 +94,11 @@ class Supervisor:
             if refusal:
                 return Verdict("error", refusal)
             worker = self._worker(trust_of(task))
-            verdict = check_task(task, operator, self.registry, worker, self.seed, self.deadline_s)
+            deadline_s = self.deadline_s
+            if task.declaration.has_prepare and task.declaration.id not in self._prepared:
+                deadline_s += PREPARE_S
+                self._prepared.add(task.declaration.id)
+            verdict = check_task(task, operator, self.registry, worker, self.seed, deadline_s)
             if verdict.tainted:
                 self.replace(trust_of(task))
             return verdict
@@ -136,7 +143,8 @@ class Supervisor:
 
     def _worker(self, trust: Trust) -> WorkerProcess:
         if trust not in self._workers:
-            self._workers[trust] = WorkerProcess(memory_limit=self.memory_limit)
+            limit = 0 if self.registry.backends[trust[0]].reserves else self.memory_limit
+            self._workers[trust] = WorkerProcess(memory_limit=limit)
         return self._workers[trust]
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 
 from harness import Backend
+from harness.cuda import gpu
 
 
 def missing():
@@ -49,4 +50,6 @@ backend = Backend(
     wait=wait,
     versions=versions,
     dtypes=("float64", "float32", "float16", "int64", "int32", "bool"),
+    reserves=True,
+    work=gpu.work,
 )

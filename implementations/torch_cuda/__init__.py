@@ -108,4 +108,5 @@ backend = Backend(
     wait=wait,
     versions=versions,
     differentiate=differentiate,
+    reserves=True,
 )

@@ -57,4 +57,5 @@ backend = Backend(
     versions=versions,
     dtypes=("float64", "float32", "float16", "bfloat16"),
     timed=not INTERPRETED,
+    reserves=not INTERPRETED,
 )
