@@ -18,7 +18,7 @@ from harness.record import STATUSES, WRONG
 from harness.registry import Registry
 from harness.supervisor import Supervisor
 
-DEADLINE_S = 45.0
+DEADLINE_S = 60.0
 SLOW_TO_PREPARE = ("compiled",)
 """Implementations that take seconds to prepare for each case: they come last."""
 

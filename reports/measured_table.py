@@ -13,13 +13,38 @@ from pathlib import Path
 from typing import Any
 
 from .event_clock import CLOCKS
-from .export import _md as inert
 from .job import Row
-from .words import number, time_words, unit_for
+from .words import number, plain, time_words, unit_for
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Row) if field.name != "samples_ns")
 MOST_LISTED = 40
 RIVAL = "torch_cuda/builtin"
+HEADINGS = (
+    "implementation",
+    "median UNIT",
+    "95 % interval",
+    "GB/s",
+    "% of copy",
+    "its interval",
+    "time / torch's",
+    "launches",
+    "host round trips",
+    "from the host µs",
+    "error/bound",
+    "judged",
+)
+METHOD = """Times are medians of device events with 95 % intervals (bootstrap over rounds). In each round every implementation of a
+case, and two ways to copy, run once in random order, each after a read of 1 GiB that leaves nothing of the case in a
+cache, and that lasts while the host queues the call; where a call waits for the device, that is in its time. Inputs of
+8 GiB and more are measured one library after the other, each with the copies. Answers were judged before and after, as
+the last column says. “% of copy” holds the bytes that the operator needs, over the median, against the rate of the
+quicker copy of as many bytes (8 GiB at most) in the same rounds. “From the host” is one call on an idle device by the
+host's clock, launches included, until its answer is there. “-” does not apply, or is not counted."""
+
+
+def code(text: str) -> str:
+    """Text as code, which is inert in markdown, in tables too."""
+    return f"`{plain(text).replace('`', chr(39)).replace('|', '/')}`"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,16 +108,17 @@ def _csv(rows: Iterable[Row]) -> str:
 
 def markdown(outcome: Outcome) -> str:
     """The table with what it rests on, and the command that makes it again."""
-    where = outcome.gpu.get("gpu") or "no GPU"
-    parts = [f"# Kernels on {inert(where)}, {outcome.started_at[:10]}", ""]
+    parts = [f"# Kernels on {outcome.gpu.get('gpu') or 'no GPU'}, {outcome.started_at[:10]}", ""]
     warning = CLOCKS[outcome.device].warning
     if warning:
         parts += [f"**{warning}**", ""]
-    parts += ["Made again by", "", f"    {outcome.command} --out FOLDER", ""]
-    parts += [*_about(outcome), "", *_conformance(outcome), ""]
+    parts += ["Made again by", "", f"    {outcome.command}", "", *_about(outcome), "", *_conformance(outcome), ""]
     for operator in dict.fromkeys(row.operator for row in outcome.rows):
         parts += _operator(operator, [row for row in outcome.rows if row.operator == operator])
-    parts += _left(outcome)
+    if outcome.not_reached:
+        parts += ["## Not reached", "", f"No time was left for {', '.join(map(code, outcome.not_reached))}.", ""]
+    if outcome.problems:
+        parts += ["## What went wrong on the way", "", *(f"- {code(one)}" for one in outcome.problems)]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -101,38 +127,30 @@ def _about(outcome: Outcome) -> list[str]:
     said = [f"Commit {commit}, seed {outcome.seed}, {outcome.seconds:.0f} s in all."]
     state = outcome.gpu.get("state", {})
     if "driver_version" in state:
-        clocks = f"{state.get('clocks.sm')} and {state.get('clocks.mem')}"
-        said.append(f"Driver {state['driver_version']}; clocks at the start {clocks} (memory); none was changed.")
+        clocks = f"{state.get('clocks.sm')}, memory {state.get('clocks.mem')}"
+        said.append(f"Driver {state['driver_version']}; clocks before the first case {clocks}; no setting was changed.")
     versions = outcome.machine.get("kernels", {})
-    said.append("Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
-    said.append(
-        "Times are medians of device events, with 95 % intervals (bootstrap over rounds); in each round every "
-        "implementation of a case, and the copies, run once in random order, after a read of 1 GiB that leaves nothing "
-        "of the case in a cache. Answers were judged before and after, as the last column says. % of copy holds bytes "
-        "that the operator needs over that time against the quickest copy of as many bytes in the same rounds. "
-        "“From the host” is one call on an idle device until its answer is there, launches included."
-    )
-    return [inert(line) for line in said]
+    said += [f"Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}.", "", METHOD]
+    return said
 
 
 def _conformance(outcome: Outcome) -> list[str]:
     parts = ["## Conformance", "", "| backend | tasks |", "|---|---|"]
     for backend, counts in outcome.conformance.items():
         words = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
-        why = f" ({inert(outcome.missing[backend])})" if backend in outcome.missing else ""
-        parts.append(f"| {inert(backend)} | {words}{why} |")
-    known = f" {outcome.known} failures are known." if outcome.known else ""
+        why = f": {code(outcome.missing[backend])}" if backend in outcome.missing else ""
+        parts.append(f"| {code(backend)} | {words}{why} |")
     parts += [
         "",
-        f"{outcome.on_both} tasks ran on {inert(outcome.device)} and on {inert(outcome.other)}; the verdicts of "
-        f"{len(outcome.differ)} differ.{known}",
+        f"{outcome.on_both} tasks ran on {code(outcome.device)} and on {code(outcome.other)}; the verdicts of "
+        f"{len(outcome.differ)} differ." + (f" {outcome.known} failures are known." if outcome.known else ""),
     ]
     for one in outcome.differ[:MOST_LISTED]:
-        verdicts = "; ".join(f"{inert(name)}: {inert(one[name])}" for name in (outcome.device, outcome.other))
-        parts.append(f"- {inert(one['task'])}: {verdicts}")
+        verdicts = "; ".join(f"{name}: {code(one[name])}" for name in (outcome.device, outcome.other))
+        parts.append(f"- {code(one['task'])} {verdicts}")
     if outcome.wrong:
         parts += ["", f"{len(outcome.wrong)} are wrong:"]
-    parts += [f"- {inert(one['id'])}: {one['status']}: {inert(one['reason'])}" for one in outcome.wrong[:MOST_LISTED]]
+    parts += [f"- {code(one['id'])} {one['status']}: {code(one['reason'])}" for one in outcome.wrong[:MOST_LISTED]]
     return parts
 
 
@@ -141,9 +159,9 @@ def _operator(operator: str, rows: Sequence[Row]) -> list[str]:
     for row in rows:
         by_case[row.case].append(row)
     cases = sorted(by_case, key=_size_of)
-    parts = [f"## {inert(operator)}", "", "% of the copy ceiling:", "", *_overview(cases, by_case), ""]
+    parts = [f"## {operator}", "", "Percent of the copy ceiling:", "", *_overview(cases, by_case), ""]
     for case in cases:
-        parts += [f"### {inert(operator)} {inert(case)}", "", *_table(by_case[case]), ""]
+        parts += [f"### {operator} {code(case)}", "", *_table(by_case[case]), ""]
     return parts
 
 
@@ -154,13 +172,19 @@ def _size_of(case: str) -> tuple[int, list[int]]:
 
 
 def _overview(cases: Sequence[str], by_case: dict[str, list[Row]]) -> list[str]:
-    """One line for each case, one column for each implementation that has a time anywhere."""
+    """One line for each implementation that has a time anywhere, one column for each case."""
     names = list(dict.fromkeys(_name(row) for case in cases for row in by_case[case] if row.percent_of_limit))
-    parts = [f"| case | {' | '.join(map(inert, names))} |", "|---" + "|---:" * len(names) + "|"]
-    for case in cases:
-        found = {_name(row): number(row.percent_of_limit, 3) for row in by_case[case]}
-        parts.append(f"| {inert(case)} | {' | '.join(found.get(name, '-') for name in names)} |")
+    found = {(_name(row), case): number(row.percent_of_limit, 3) for case in cases for row in by_case[case]}
+    parts = [f"| implementation | {' | '.join(map(_shape, cases))} |", "|---" + "|---:" * len(cases) + "|"]
+    for name in names:
+        parts.append(f"| {code(name)} | {' | '.join(found.get((name, case), '-') for case in cases)} |")
     return parts
+
+
+def _shape(case: str) -> str:
+    _, sizes = _size_of(case)
+    power = sizes[0].bit_length() - 1
+    return f"2^{power}" if sizes == [1 << power] else " x ".join(map(str, sizes))
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
@@ -169,53 +193,33 @@ def _table(rows: Sequence[Row]) -> list[str]:
     if timed:
         divisor, unit = unit_for([row.median_ns or 1.0 for row in timed])
         rival = next((row.median_ns for row in timed if _name(row) == RIVAL), None)
-        head = f"| implementation | median {unit} | 95 % interval | GB/s | % of copy | times {RIVAL} | launches "
-        parts += [inert_row(head + "| host round trips | from the host µs | error/bound | judged |"), "|---" * 11 + "|"]
+        parts += [f"| {' | '.join(HEADINGS)} |".replace("UNIT", unit), "|---" + "|---:" * (len(HEADINGS) - 2) + "|---|"]
         parts += [_line(row, divisor, rival) for row in timed]
-    for row in rows:
-        if row.median_ns is None:
-            why = row.reason or "no time was taken"
-            parts += [""] * (not parts or not parts[-1].startswith("- "))
-            parts.append(f"- {inert(_name(row))}: {row.status}: {inert(why)}")
-    return parts
-
-
-def inert_row(text: str) -> str:
-    return text.replace("_", "\\_")
+    without = [row for row in rows if row.median_ns is None]
+    if timed and without:
+        parts.append("")
+    return parts + [f"- {code(_name(row))} {row.status}: {code(row.reason or 'no time was taken')}" for row in without]
 
 
 def _line(row: Row, divisor: float, rival: float | None) -> str:
     assert row.median_ns is not None and row.ci_low_ns is not None and row.ci_high_ns is not None
     median, interval = time_words(row.median_ns, row.ci_low_ns, row.ci_high_ns, divisor)
-    limit = f"{number(row.percent_of_limit, 3)} ({number(row.percent_low, 3)} - {number(row.percent_high, 3)})"
     cells = [
-        inert(_name(row)),
+        code(_name(row)),
         median,
         interval,
         number(row.gb_per_s, 4),
-        limit,
+        number(row.percent_of_limit, 3),
+        f"{number(row.percent_low, 3)} - {number(row.percent_high, 3)}",
         "-" if rival is None or row.backend == "copy" else f"{row.median_ns / rival:.2f}",
-        _count(row.launches),
-        _count(row.host_round_trips),
+        "-" if row.launches is None else str(row.launches),
+        "-" if row.host_round_trips is None else str(row.host_round_trips),
         "-" if row.host_ns is None else number(row.host_ns / 1e3, 3),
         number(row.error_over_bound, 2),
-        inert(row.checked) or "-",
+        row.checked or "-",
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _count(value: int | None) -> str:
-    return "-" if value is None else str(value)
-
-
 def _name(row: Row) -> str:
     return f"{row.backend}/{row.implementation}"
-
-
-def _left(outcome: Outcome) -> list[str]:
-    parts: list[str] = []
-    if outcome.not_reached:
-        parts += ["## Not reached", "", "There was no time left for " + ", ".join(map(inert, outcome.not_reached)) + "."]
-    if outcome.problems:
-        parts += ["", "## What went wrong on the way", "", *(f"- {inert(one)}" for one in outcome.problems)]
-    return parts

@@ -301,6 +301,7 @@ def main() -> int:
         out.write(json.dumps(message) + "\n")
         out.flush()
 
+    gc.disable()
     try:
         measure(job_of(json.load(sys.stdin)), say)
     except DeviceLost as lost:

@@ -55,12 +55,24 @@ class CupyDevice(Device):
         import cupy
 
         function = _module(kernel.source).get_function(kernel.name)
+        # a struct by value is an array of one element to CuPy
+        passed = tuple(np.asarray(one).reshape(1) if isinstance(one, np.void) else one for one in arguments)
         try:
             with self.stream:
-                function(grid, block, tuple(arguments), shared_mem=shared_bytes)
+                function(grid, block, passed, shared_mem=shared_bytes)
         except (cupy.cuda.driver.CUDADriverError, cupy.cuda.runtime.CUDARuntimeError) as error:
-            at = Place(kernel.source.path.name, kernel.line, (0, 0, 0), (0, 0, 0))
-            raise KernelFault(Finding(CRASH, kernel.name, at, f"the driver refused the launch: {error}")) from error
+            raise _crash([kernel], f"the driver refused the launch: {error}") from error
+
+    def wait(self) -> None:
+        """Wait for the stream. Raises KernelFault with the kernels launched since the last `work`, one of which failed."""
+        import cupy
+
+        try:
+            self.stream.synchronize()
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            if not self.launched:
+                raise
+            raise _crash(sorted(self.launched, key=lambda one: one.name), f"the GPU reports: {error}") from error
 
 
 @functools.cache
@@ -74,6 +86,17 @@ def device() -> CupyDevice:
 def work() -> tuple[int, int, int | None, int | None]:
     """What kernels that went through the device did since this was last asked: see `Device.work`."""
     return device().work()
+
+
+def wait() -> None:
+    """Wait for the device of this process: see `CupyDevice.wait`."""
+    device().wait()
+
+
+def _crash(kernels: Sequence[Kernel], detail: str) -> KernelFault:
+    first = kernels[0]
+    at = Place(first.source.path.name, first.line, (0, 0, 0), (0, 0, 0))
+    return KernelFault(Finding(CRASH, " or ".join(one.name for one in kernels), at, detail))
 
 
 @functools.cache

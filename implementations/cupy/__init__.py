@@ -28,12 +28,6 @@ def to_host(array):
     return array.get()
 
 
-def wait():
-    import cupy
-
-    cupy.cuda.get_current_stream().synchronize()
-
-
 def versions():
     import cupy
 
@@ -47,7 +41,7 @@ backend = Backend(
     to_host=to_host,
     array_type="cupy.ndarray",
     missing=missing,
-    wait=wait,
+    wait=gpu.wait,
     versions=versions,
     dtypes=("float64", "float32", "float16", "int64", "int32", "bool"),
     reserves=True,
