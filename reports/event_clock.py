@@ -187,7 +187,7 @@ class GpuClock(EventClock):
             return array
         import torch
 
-        return torch.from_dlpack(array)
+        return torch.utils.dlpack.from_dlpack(array)
 
     def pick(self, array: Array, rows: Sequence[int] | None, to_host: ToHost | None = None) -> np.ndarray:
         read = to_host or self._cupy.asnumpy
@@ -221,16 +221,15 @@ class GpuClock(EventClock):
     def describe(self) -> dict[str, Any]:
         runtime = self._cupy.cuda.runtime
         properties = runtime.getDeviceProperties(0)
-        name = properties["name"]
+        name = properties.get("name", "unknown")
         return {
             "gpu": name.decode() if isinstance(name, bytes) else str(name),
-            "memory_bytes": int(properties["totalGlobalMem"]),
-            "multiprocessors": int(properties["multiProcessorCount"]),
-            "l2_bytes": int(properties["l2CacheSize"]),
-            "capability": f"{properties['major']}.{properties['minor']}",
+            "memory_bytes": properties.get("totalGlobalMem"),
+            "multiprocessors": properties.get("multiProcessorCount"),
+            "l2_bytes": properties.get("l2CacheSize"),
+            "capability": f"{properties.get('major')}.{properties.get('minor')}",
             "driver_cuda": runtime.driverGetVersion(),
             "runtime_cuda": runtime.runtimeGetVersion(),
-            "nvrtc": ".".join(map(str, self._cupy.cuda.nvrtc.getVersion())),
             "state": self.state(),
         }
 

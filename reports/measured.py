@@ -38,11 +38,11 @@ from .measured_table import Outcome, write
 ROWS = 32768
 COMMAND = (sys.executable, "-m", "harness.reports.measuring")
 CONFORMANCE_SHARE = 3 / 8
-RESERVE_S = 15.0
+RESERVE_S = 30.0
 """Kept back for starting, ending and writing."""
 SILENCE_S = 120.0
 """So long a process that measures may say nothing: it may have to compile."""
-GRACE_S = 30.0
+GRACE_S = 20.0
 MOST_STARTS = 8
 
 Progress = Callable[[str], None]
@@ -133,9 +133,10 @@ class Gathered:
         """The process was lost: by what ran last, unless that has a row already, which says why."""
         self.problems.append(f"the measuring process {reason}, at {self.at or 'its start'}")
         if self.at and self.at not in self.rows:
-            operator, backend, implementation, case = self.at.split("/", 3)
-            named = {"operator": operator, "backend": backend, "implementation": implementation, "case": case}
-            self.rows[self.at] = Row(**named, status=status, reason=f"the process {reason}")
+            names: dict[str, Any] = dict(
+                zip(("operator", "backend", "implementation", "case"), self.at.split("/", 3), strict=True)
+            )
+            self.rows[self.at] = Row(**names, status=status, reason=f"the process {reason}")
 
 
 def measure(job: Job, progress: Progress, command: Sequence[str] = COMMAND) -> Gathered:
@@ -146,7 +147,9 @@ def measure(job: Job, progress: Progress, command: Sequence[str] = COMMAND) -> G
         if found.ended or not left or time.time() >= job.until:
             break
         found.at = ""
-        one = dataclasses.replace(job, cases=left, skip=(*job.skip, *found.rows))
+        # copies are measured anew, unless they are what failed
+        settled = [row.id for row in found.rows.values() if row.backend != "copy" or row.status != "passed"]
+        one = dataclasses.replace(job, cases=left, skip=(*job.skip, *settled))
         _measure_once(one, found, progress, command)
         if not found.ended and not found.at:
             break  # it did not even begin, and will not the next time
@@ -275,7 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if CLOCKS[chosen.device].warning:
         print(CLOCKS[chosen.device].warning, file=sys.stderr)
     seed = fresh_seed() if chosen.seed is None else chosen.seed
-    again = f"python -m harness.reports.measured --device {chosen.device} --minutes {chosen.minutes:g} --out {chosen.out}"
+    asked = f"--device {chosen.device} --minutes {chosen.minutes:g} --out {chosen.out}"
+    again = f"python -m harness.reports.measured {asked}"
     outcome = run(chosen.device, chosen.minutes, seed, progress, registry, again)
     chosen.out.mkdir(parents=True, exist_ok=True)
     for path in write(outcome, chosen.out):

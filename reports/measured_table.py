@@ -17,7 +17,6 @@ from .job import Row
 from .words import number, plain, time_words, unit_for
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Row) if field.name != "samples_ns")
-MOST_LISTED = 40
 RIVAL = "torch_cuda/builtin"
 HEADINGS = (
     "implementation",
@@ -33,13 +32,15 @@ HEADINGS = (
     "error/bound",
     "judged",
 )
-METHOD = """Times are medians of device events with 95 % intervals (bootstrap over rounds). In each round every implementation of a
+METHOD = """\
+Times are medians of device events with 95 % intervals (bootstrap over rounds). In each round every implementation of a
 case, and two ways to copy, run once in random order, each after a read of 1 GiB that leaves nothing of the case in a
 cache, and that lasts while the host queues the call; where a call waits for the device, that is in its time. Inputs of
 8 GiB and more are measured one library after the other, each with the copies. Answers were judged before and after, as
 the last column says. “% of copy” holds the bytes that the operator needs, over the median, against the rate of the
 quicker copy of as many bytes (8 GiB at most) in the same rounds. “From the host” is one call on an idle device by the
 host's clock, launches included, until its answer is there. “-” does not apply, or is not counted."""
+MOST_LISTED = 40
 
 
 def code(text: str) -> str:

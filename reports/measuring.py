@@ -95,9 +95,7 @@ def measure(job: Job, say: Say) -> None:
 class CaseRun:
     """One case: its input, its question, and its implementations, all at once or one library after the other."""
 
-    def __init__(
-        self, job: Job, registry: Registry, clock: EventClock, operator: str, case: Case, say: Say
-    ) -> None:
+    def __init__(self, job: Job, registry: Registry, clock: EventClock, operator: str, case: Case, say: Say) -> None:
         self._job, self._registry, self._clock, self._case, self._say = job, registry, clock, case, say
         self._operator = registry.operators[operator]
         self._bytes = self._operator.cost(case).bytes
@@ -137,9 +135,7 @@ class CaseRun:
         others = [one for one in self._wanted if one.backend != self._clock.name]
         return [group for group in (own, others) if group]
 
-    def _run_group(
-        self, number: int, group: Sequence[Declaration], x: Array, question: Question, until: float
-    ) -> None:
+    def _run_group(self, number: int, group: Sequence[Declaration], x: Array, question: Question, until: float) -> None:
         copies = list(self._copies(x))
         entries = [entry for one in group if (entry := self._prepared(one, x, question)) is not None]
         self._time(number, [*copies, *entries], until)
@@ -153,6 +149,8 @@ class CaseRun:
         target = self._clock.empty(count)
         for name, copy in self._clock.copies.items():
             declared = Declaration(self._operator.name, "copy", name)
+            if f"{declared.id}/{self._case.id}" in self._job.skip:
+                continue
             entry = Entry(declared, self._case, 8 * count, functools.partial(copy, target, x, count))
             if self._attempt(entry, entry.call):
                 yield entry
@@ -213,9 +211,9 @@ class CaseRun:
             alive = [one for one in entries if one.failure is None]
             if number >= FEWEST_ROUNDS and time.time() > until:
                 break
-            if number and number % STEADY_ROUNDS == 0:
-                if all(one.interval.relative_half_width <= STEADY for one in alive):
-                    break
+            looked_at = alive if number and number % STEADY_ROUNDS == 0 else []
+            if looked_at and all(one.interval.relative_half_width <= STEADY for one in looked_at):
+                break
             for index in self._rng.permutation(len(alive)):
                 entry = alive[int(index)]
                 self._attempt(entry, functools.partial(self._read, entry, (group, number)))
@@ -276,9 +274,8 @@ class CaseRun:
                 percents = (ratio.estimate, ratio.low, ratio.high)
                 names = ("percent_of_limit", "percent_low", "percent_high")
                 row |= {name: scale * one for name, one in zip(names, percents, strict=True)}
-        named = {"operator": declared.operator, "backend": declared.backend, "case": self._case.id}
-        made = Row(**named, implementation=declared.implementation, **row)
-        self._say({"row": dataclasses.asdict(made)})
+        row |= {"operator": declared.operator, "backend": declared.backend, "implementation": declared.implementation}
+        self._say({"row": dataclasses.asdict(Row(**row, case=self._case.id))})
 
     def _backend(self, declared: Declaration) -> Backend:
         info = self._registry.backends[declared.backend]

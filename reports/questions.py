@@ -46,9 +46,7 @@ class Question:
         return self.compare(answer, backend, claim)
 
 
-def ask(
-    clock: EventClock, operator: Operator, case: Case, x: Array, rng: np.random.Generator, whole: int
-) -> Question:
+def ask(clock: EventClock, operator: Operator, case: Case, x: Array, rng: np.random.Generator, whole: int) -> Question:
     """The question of a case: about x, an input of the case on the device, or in place of it about a sparse vector.
 
     Up to `whole` elements are looked at in full. Raises KeyError for a long vector of an operator that has no entry in

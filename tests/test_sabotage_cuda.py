@@ -15,12 +15,13 @@ from sabotage_cuda import corpus
 from sabotage_cuda.corpus import BUGS, CORRECT
 from sabotage_cuda.entry import Entry, Extent, Launch, Output, Same
 
-from harness.cuda import KernelFault, Source
+from harness.cuda import KernelFault, Source, building, nvrtc
 from harness.cuda.cpu import CpuDevice
 
 SEED = 20260101
 FOLDER = Path(corpus.__file__).parent
 ENTRIES = (*BUGS, *CORRECT)
+needs_compiler = pytest.mark.skipif(building.compiler() is None, reason=building.HINT)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,7 @@ def in_three(extent: Extent) -> tuple[int, ...]:
     return (*extents, 1, 1)[:3]
 
 
+@needs_compiler
 @pytest.mark.parametrize("entry", BUGS, ids=lambda entry: entry.name)
 def test_a_planted_bug_is_found_at_its_line(device: CpuDevice, entry: Entry) -> None:
     with pytest.raises(KernelFault) as caught:
@@ -74,6 +76,7 @@ def test_a_planted_bug_is_found_at_its_line(device: CpuDevice, entry: Entry) -> 
         assert all(0 <= one < limit for one, limit in zip(index, in_three(extent), strict=True)), str(fault)
 
 
+@needs_compiler
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_a_correct_kernel_is_not_accused_and_right(device: CpuDevice, entry: Entry) -> None:
     got = after(device, entry, "twin", entry.twin_launch or entry.launch)
@@ -112,3 +115,11 @@ def test_what_is_expected_has_the_shape_of_what_is_written(entry: Entry) -> None
         declared = entry.arguments[name]
         shape = declared.shape if isinstance(declared, Output) else given[name].shape
         assert np.size(right) == np.prod(shape), name
+
+
+@pytest.mark.skipif(nvrtc.missing() is not None, reason=str(nvrtc.missing()))
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_an_entry_is_cuda(entry: Entry) -> None:
+    """What only our own headers accept would show nothing about the kernels that people write."""
+    kernels = ("planted", "twin") if entry in BUGS else ("twin",)
+    assert nvrtc.compile_source(FOLDER / entry.file, kernels, "sm_90").cubin

@@ -135,7 +135,6 @@ def _options(found: str, watched: bool) -> list[str]:
         *(_GCC_ONLY if kind == "g++" else []),
         *(_WATCHED + _WATCHED_BY[kind] if watched else _FAST),
         f"-I{EMULATION / 'include'}",
-        f"-I{EMULATION}",
         "-include",
         str(EMULATION / "cuda_cpu.h"),
     ]

@@ -36,11 +36,9 @@ FEW_THREADS = 1 << 13
 ALL_SCHEDULES_FOR = 3
 """This many launches of one kernel, grid, block and shapes run in all schedules; later ones in one, in turn."""
 WATCHED_THREADS = 1 << 11
-WATCHED_BYTES = 1 << 18
+"""In an instrumented run. Of a larger launch a few blocks are watched: the first ones, one in the middle, the last."""
 WATCHED_EACH = 3
-"""Of each kernel, and each kind of grid (one block, two, more), this many different small launches are watched."""
-RACES_UP_TO_THREADS = 1 << 14
-"""The vector clocks of more threads than this are too large: then nothing is said of lines."""
+"""Of each kernel, and each kind of grid (one block, two, more, too many), this many different launches are watched."""
 SECONDS = 20.0
 """Processor time of one run of one launch."""
 
@@ -128,14 +126,15 @@ class CpuDevice(Device):
             atomics |= outcome.atomics
             beyond = launch.touched_guard()
             if outcome.verdict or beyond:
-                self._explain(launch, before)
+                # the instrumented build knows the line
+                self._watch(launch, before)
                 raise KernelFault(outcome.verdict or launch.finding(faults.OUT_OF_BOUNDS, beyond))
             if not first:
                 first = launch.snapshot()
                 continue
             where = launch.difference(first)
             if where:
-                self._explain(launch, before)
+                self._watch(launch, before)
                 # with atomics, whoever comes first gets the first ticket, and floating-point sums round in that order
                 if not atomics:
                     text = f"{where} in the schedules {schedules[0].name!r} and {schedule.name!r}"
@@ -151,20 +150,14 @@ class CpuDevice(Device):
         return self._schedules if launch.threads <= FEW_THREADS else self._schedules[:2]
 
     def _is_to_be_watched(self, launch: Launch) -> bool:
-        """Whether this launch is small, and one of the first of its kind."""
-        if launch.threads > WATCHED_THREADS or launch.bytes > WATCHED_BYTES:
-            return False
-        kind = (launch.kernel.source.path, launch.kernel.name, min(math.prod(launch.grid), 3))
+        """Whether this launch is one of the first of its kind."""
+        size = 4 if launch.threads > WATCHED_THREADS else min(math.prod(launch.grid), 3)
+        kind = (launch.kernel.source.path, launch.kernel.name, size)
         seen = self._watched.setdefault(kind, set())
         if len(seen) >= WATCHED_EACH or launch.shape in seen:
             return False
         seen.add(launch.shape)
         return True
-
-    def _explain(self, launch: Launch, before: list[np.ndarray]) -> None:
-        """What is wrong was seen without its line: look again with the instrumented build, which raises its own."""
-        if launch.threads <= RACES_UP_TO_THREADS:
-            self._watch(launch, before)
 
     def _watch(self, launch: Launch, before: list[np.ndarray]) -> None:
         """Run instrumented, twice, with different values of all that is undefined; raise what is found."""
@@ -181,13 +174,13 @@ class CpuDevice(Device):
         first: list[np.ndarray] = []
         suspicions: list[Finding] = []
         consequences: list[Finding] = []
-        races = launch.threads <= RACES_UP_TO_THREADS
+        blocks = _blocks_to_watch(launch)
         for schedule in _WATCHED:
             launch.restore(before)
             if first:
                 launch.refill()
             outcome = watch(
-                launch, schedule, self._seconds, races=races, refilled=bool(first), leniency=2 if suspicions else 0
+                launch, schedule, self._seconds, blocks=blocks, refilled=bool(first), leniency=2 if suspicions else 0
             )
             self.notes += [note for note in outcome.notes if note not in self.notes]
             if outcome.verdict:
@@ -202,11 +195,20 @@ class CpuDevice(Device):
             # with zeros in place of what is undefined: what happens now as well, happens by itself
             launch.restore(before)
             launch.refill(0)
-            outcome = watch(launch, _HARMLESS, self._seconds, races=races, refilled=True, leniency=1)
+            outcome = watch(launch, _HARMLESS, self._seconds, blocks=blocks, refilled=True, leniency=1)
             if outcome.verdict:
                 raise KernelFault(outcome.verdict)
             if any(one.kind != faults.INTEGER_OVERFLOW for one in consequences):
                 raise KernelFault(suspicions[0])
+
+
+def _blocks_to_watch(launch: Launch) -> list[int]:
+    """All blocks, or of a large launch the first ones, one in the middle, and the last."""
+    blocks = math.prod(launch.grid)
+    most = max(4, WATCHED_THREADS // math.prod(launch.block))
+    if blocks <= most:
+        return list(range(blocks))
+    return sorted({*range(most - 2), blocks // 2, blocks - 1})
 
 
 _DEVICE: list[CpuDevice] = []

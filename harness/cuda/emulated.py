@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,6 +192,8 @@ class _Launch(ctypes.Structure):
         ("symbol_count", ctypes.c_int),
         ("symbols", ctypes.POINTER(_Symbol)),
         ("seconds", ctypes.c_double),
+        ("chosen_count", ctypes.c_uint),
+        ("chosen", ctypes.POINTER(ctypes.c_uint)),
         ("atomics", ctypes.c_int),
         ("event_count", ctypes.c_int),
         ("events", _Event * 24),
@@ -225,13 +228,14 @@ def run(launch: Launch, schedule: Schedule, seconds: float) -> Outcome:
 
 
 def watch(
-    launch: Launch, schedule: Schedule, seconds: float, *, races: bool, refilled: bool, leniency: int = 0
+    launch: Launch, schedule: Schedule, seconds: float, *, blocks: Sequence[int], refilled: bool, leniency: int = 0
 ) -> Outcome:
-    """Run once, looking at every access. `refilled`: what was not written has other bits than it would have;
+    """Run these blocks once, looking at every access. `refilled`: what was not written has other bits than it would have;
     `leniency`: what may come of something undefined is a consequence 0: after a suspicion, 1: never, 2: always."""
     module = build(launch.kernel.source, True)
     request = _request(module, launch, schedule, seconds)
-    request.watched, request.races, request.leniency = True, races, leniency
+    request.watched, request.races, request.leniency = True, True, leniency
+    request.chosen, request.chosen_count = (ctypes.c_uint * len(blocks))(*blocks), len(blocks)
     regions = (_Region * max(1, len(launch.arrays)))()
     for region, one in zip(regions, launch.arrays, strict=False):
         inside, size = one.array.inside, one.array.dtype.itemsize

@@ -11,7 +11,7 @@
 //     backward   gradient <--- gradient <--- gradient     the tile that was read last is still in registers: a row of
 //                                                         one tile is read once
 //
-// Without smoothing only the logit at the label counts, and the last two sums are left out.
+// A label without smoothing needs the logit at the label only: SPREAD is false, and the last two sums are left out.
 #include "pairs.cuh"
 
 constexpr int BAD_LABEL = 1, BAD_PROBABILITY = 2;
@@ -72,8 +72,6 @@ template <typename T> struct Distribution<long long, T> {
           ignored(label == ignore_index), wrong(!ignored && (label < 0 || label >= n))
     {
     }
-    // whether other classes than the label count
-    __device__ bool spread() const { return smoothing > A(0); }
     __device__ A counted() const { return weights.of(label); }
     __device__ A at_label() const { return sharpness * weights.of(label); }
 
@@ -85,7 +83,7 @@ template <typename T> struct Distribution<long long, T> {
         for (int k = 0; k < ITEMS; ++k) {
             const long long c = Row<const T>::template index<Group>(base, k);
             inside[k] = c < n;
-            q[k] = inside[k] && spread() ? smoothing * weights.of(c) : A(0);
+            q[k] = inside[k] && smoothing > A(0) ? smoothing * weights.of(c) : A(0);
         }
         return true;
     }
@@ -104,7 +102,6 @@ template <typename T> struct Distribution<T, T> {
         : row(target, rows, number, n), weights(w), smoothing(smoothing_), sharpness(sharpness_)
     {
     }
-    __device__ bool spread() const { return true; }
     __device__ A counted() const { return A(1); }
     __device__ A at_label() const { return A(0); }
 
@@ -126,7 +123,7 @@ template <typename T> struct Distribution<T, T> {
 };
 
 // the state of a whole row, in every thread of its group; x keeps the last tile
-template <typename Group, int ITEMS, typename Target, typename T>
+template <typename Group, bool SPREAD, int ITEMS, typename Target, typename T>
 __device__ State<Wide<T>> state_of(
     const Row<const T>& row, const Distribution<Target, T>& target, Wide<T> (&x)[ITEMS], bool& fine)
 {
@@ -134,7 +131,7 @@ __device__ State<Wide<T>> state_of(
     State<A> state = State<A>::nothing();
     for (long long base = 0; base < row.n; base += ITEMS * Group::size()) {
         row.template load<Group>(x, base, -infinity<A>());
-        if (target.spread()) {
+        if constexpr (SPREAD) {
             A q[ITEMS];
             bool inside[ITEMS];
             fine &= target.template load<Group>(q, inside, base, row.n);
@@ -143,10 +140,11 @@ __device__ State<Wide<T>> state_of(
             state.pair.add(x);
         }
     }
-    return state.template of_all<Group>();
+    if constexpr (SPREAD) return state.template of_all<Group>();
+    return {state.pair.template of_all<Group>(), A(0), A(0)};
 }
 
-template <typename Target, typename Group, int ITEMS, typename T, typename A>
+template <typename Target, bool SPREAD, typename Group, int ITEMS, typename T, typename A>
 __device__ void loss_of_row(const T* x, const Rows& rows, long long n, const Distribution<Target, T>& target,
     A* losses, A* counted, int* flag)
 {
@@ -160,18 +158,18 @@ __device__ void loss_of_row(const T* x, const Rows& rows, long long n, const Dis
     const Row<const T> row(x, rows, number, n);
     A last[ITEMS];
     bool fine = true;
-    const State<A> state = state_of<Group>(row, target, last, fine);
+    const State<A> state = state_of<Group, SPREAD>(row, target, last, fine);
     if (!fine) atomicOr(flag, BAD_PROBABILITY);
     if (!first) return;
     const A log_total = logarithm(state.pair.total);
     A loss = 0;
     if (target.label >= 0) loss = -((A(row.at(target.label)) - state.pair.top) - log_total) * target.at_label();
-    if (target.spread()) loss -= state.dot - log_total * state.mass;
+    if (SPREAD) loss -= state.dot - log_total * state.mass;
     losses[number] = loss;
     counted[number] = target.counted();
 }
 
-template <typename Target, int ITEMS, typename T, typename A>
+template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
 __global__ void __launch_bounds__(128) cross_entropy_by_warps(const T* x, Rows rows, long long count, long long n,
     const Target* target, Rows target_rows, const T* weight, long long weight_step, bool weighted,
     long long ignore_index, A smoothing, A sharpness, A* losses, A* counted, int* flag)
@@ -179,17 +177,17 @@ __global__ void __launch_bounds__(128) cross_entropy_by_warps(const T* x, Rows r
     if (Warp::row() >= count) return; // whole warps only
     const Distribution<Target, T> q(target, target_rows, Warp::row(), n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);
-    loss_of_row<Target, Warp, ITEMS>(x, rows, n, q, losses, counted, flag);
+    loss_of_row<Target, SPREAD, Warp, ITEMS>(x, rows, n, q, losses, counted, flag);
 }
 
-template <typename Target, int ITEMS, typename T, typename A>
-__global__ void __launch_bounds__(512) cross_entropy_by_blocks(const T* x, Rows rows, long long n, const Target* target,
+template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
+__global__ void __launch_bounds__(512, SPREAD || ITEMS == 8 ? 1 : 2) cross_entropy_by_blocks(const T* x, Rows rows, long long n, const Target* target,
     Rows target_rows, const T* weight, long long weight_step, bool weighted, long long ignore_index, A smoothing,
     A sharpness, A* losses, A* counted, int* flag)
 {
     const Distribution<Target, T> q(target, target_rows, Block::row(), n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);
-    loss_of_row<Target, Block, ITEMS>(x, rows, n, q, losses, counted, flag);
+    loss_of_row<Target, SPREAD, Block, ITEMS>(x, rows, n, q, losses, counted, flag);
 }
 
 // the answer from the sums of losses and of what counted
@@ -207,7 +205,7 @@ template <typename T, typename A> __global__ void cross_entropy_stored(const A* 
 
 // ---- backward: down * (softmax * sum of q - q), where down is the cotangent, divided as a mean is
 
-template <typename Target, typename Group, int ITEMS, typename T, typename A>
+template <typename Target, bool SPREAD, typename Group, int ITEMS, typename T, typename A>
 __device__ void gradient_of_row(const T* x, const Rows& rows, long long n, const Distribution<Target, T>& target,
     A down, T* out, const Rows& out_rows)
 {
@@ -222,7 +220,7 @@ __device__ void gradient_of_row(const T* x, const Rows& rows, long long n, const
         return; // the whole group
     }
     bool fine = true;
-    const State<A> state = state_of<Group>(row, target, y, fine);
+    const State<A> state = state_of<Group, SPREAD>(row, target, y, fine);
     const A mass = state.mass + target.at_label(), scale = mass / state.pair.total;
     const long long last = (n - 1) / tile * tile;
     for (long long base = last; base >= 0; base -= tile) {
@@ -239,7 +237,7 @@ __device__ void gradient_of_row(const T* x, const Rows& rows, long long n, const
     }
 }
 
-template <typename Target, int ITEMS, typename T, typename A>
+template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
 __global__ void __launch_bounds__(128) cross_entropy_gradient_by_warps(const T* g, Rows g_rows, const A* divisor,
     const T* x, Rows rows, long long count, long long n, const Target* target, Rows target_rows, const T* weight,
     long long weight_step, bool weighted, long long ignore_index, A smoothing, A sharpness, T* out, Rows out_rows)
@@ -248,10 +246,10 @@ __global__ void __launch_bounds__(128) cross_entropy_gradient_by_warps(const T* 
     const Distribution<Target, T> q(target, target_rows, Warp::row(), n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);
     const A down = A(g[g_rows.start(Warp::row())]) / divisor[0];
-    gradient_of_row<Target, Warp, ITEMS>(x, rows, n, q, down, out, out_rows);
+    gradient_of_row<Target, SPREAD, Warp, ITEMS>(x, rows, n, q, down, out, out_rows);
 }
 
-template <typename Target, int ITEMS, typename T, typename A>
+template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
 __global__ void __launch_bounds__(512) cross_entropy_gradient_by_blocks(const T* g, Rows g_rows, const A* divisor,
     const T* x, Rows rows, long long n, const Target* target, Rows target_rows, const T* weight, long long weight_step,
     bool weighted, long long ignore_index, A smoothing, A sharpness, T* out, Rows out_rows)
@@ -259,7 +257,7 @@ __global__ void __launch_bounds__(512) cross_entropy_gradient_by_blocks(const T*
     const Distribution<Target, T> q(target, target_rows, Block::row(), n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);
     const A down = A(g[g_rows.start(Block::row())]) / divisor[0];
-    gradient_of_row<Target, Block, ITEMS>(x, rows, n, q, down, out, out_rows);
+    gradient_of_row<Target, SPREAD, Block, ITEMS>(x, rows, n, q, down, out, out_rows);
 }
 
 // the weight of each label, 0 where it is ignored: what the mean divides by, before its sum

@@ -23,10 +23,10 @@ def _instances():
     for dtype in FLOATS:
         t, a = c_type(dtype), c_type(wide(dtype))
         yield from (f"cross_entropy_{name}<{t}, {a}>" for name in ("mean", "stored", "counted"))
-        for target in ("long long", t):
+        for kind in ("long long, false", "long long, true", f"{t}, true"):
             for step in ("cross_entropy", "cross_entropy_gradient"):
-                yield f"{step}_by_warps<{target}, {PER_LANE}, {t}, {a}>"
-                yield f"{step}_by_blocks<{target}, {in_a_block(dtype)}, {t}, {a}>"
+                yield f"{step}_by_warps<{kind}, {PER_LANE}, {t}, {a}>"
+                yield f"{step}_by_blocks<{kind}, {in_a_block(dtype)}, {t}, {a}>"
 
 
 CROSS_ENTROPY = Source.beside(__file__, "cross_entropy.cu", tuple(_instances()))
@@ -61,7 +61,7 @@ def launch(device, step, x, target, weight, ignore_index, label_smoothing, befor
     t, a = c_type(x.dtype), c_type(wide(x.dtype))
     labels = tuple(target.shape) != tuple(x.shape)
     distribution = rows(dims_of(target), []) if labels else rows_of(target, class_axis(x))
-    kind = "long long" if labels else t
+    kind = f"long long, {str(label_smoothing > 0).lower()}" if labels else f"{t}, true"
     # without weights the kernel reads none, but it wants a pointer
     weights = (x, 0, False) if weight is None else (weight, weight.strides[0] // weight.dtype.itemsize, True)
     shares = (label_smoothing / along.n, 1.0 - label_smoothing)

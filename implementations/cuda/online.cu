@@ -68,14 +68,14 @@ online_by_warps(const T* x, Rows rows, long long count, long long n, T* y, Rows 
 }
 
 template <typename Law, int ITEMS, typename T>
-__global__ void __launch_bounds__(512, 2) online_by_blocks(const T* x, Rows rows, long long n, T* y, Rows y_rows)
+__global__ void __launch_bounds__(512, ITEMS == 8 ? 1 : 2) online_by_blocks(const T* x, Rows rows, long long n, T* y, Rows y_rows)
 {
     in_registers<Law, Block, ITEMS>(x, rows, n, y, y_rows);
 }
 
 // a block for each row, which is read to reduce it, and again to write
 template <typename Law, int ITEMS, typename T>
-__global__ void __launch_bounds__(512, 2) online_twice(const T* x, Rows rows, long long n, T* y, Rows y_rows)
+__global__ void __launch_bounds__(512, ITEMS == 8 ? 1 : 2) online_twice(const T* x, Rows rows, long long n, T* y, Rows y_rows)
 {
     const Row<const T> row(x, rows, Block::row(), n);
     const Row<T> out(y, y_rows, Block::row(), n);
@@ -147,7 +147,7 @@ __global__ void __launch_bounds__(128, 4) logsumexp_by_warps(const T* x, Rows ro
 }
 
 template <int ITEMS, typename T>
-__global__ void __launch_bounds__(512, 2) logsumexp_by_blocks(const T* x, Rows rows, long long n, T* y)
+__global__ void __launch_bounds__(512, ITEMS == 8 ? 1 : 2) logsumexp_by_blocks(const T* x, Rows rows, long long n, T* y)
 {
     logsumexp<Block, ITEMS>(x, rows, n, y);
 }

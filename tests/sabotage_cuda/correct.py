@@ -214,6 +214,24 @@ CORRECT = (
         lambda x, n: {"y": np.append(np.diff(x), 0)},
     ),
     Entry(
+        "correct_votes_after_a_return",
+        None,
+        Launch(2, 64),
+        {"x": ints(100), "y": empty(100), "n": 100},
+        lambda x, n: {
+            "y": np.concatenate(
+                [np.full(len(w), 100 * w.max() + 2 * (w > 0).sum() + (w < 8).all()) for w in np.split(x, (32, 64, 96))]
+            )
+        },
+    ),
+    Entry(
+        "correct_all_of_the_shared_memory",
+        None,
+        Launch(1, 256, 40960),
+        {"x": ints(6144, dtype="float64"), "y": empty(6144, "float64")},
+        lambda x: {"y": np.concatenate((x[5120:][::-1], x[:5120][::-1]))},
+    ),
+    Entry(
         "correct_bitonic_sort",
         None,
         Launch(2, 128),

@@ -155,6 +155,20 @@ BOUNDS = (
         lambda x: {"y": x[:, ::-1]},
     ),
     Entry(
+        "bounds_shared_underrun",
+        OUT_OF_BOUNDS,
+        Launch(2, 64),
+        {"x": ints((2, 64)), "y": empty((2, 64))},
+        lambda x: {"y": np.maximum(x, np.append(x[:, :1], x[:, :-1], axis=1))},
+    ),
+    Entry(
+        "bounds_into_the_next_array",
+        OUT_OF_BOUNDS,
+        Launch(1, 64),
+        {"keys": ints(65), "values": ints(64), "y": empty(64)},
+        lambda keys, values: {"y": values[::-1] * keys[:64]},
+    ),
+    Entry(
         "trap_of_an_assertion",
         TRAP,
         Launch(2, 16),

@@ -272,6 +272,13 @@ GLOBAL_RACES = (
         lambda x, n: {"x": x[::-1]},
     ),
     Entry(
+        "race_tail_begins_too_early",
+        DATA_RACE,
+        Launch(2, 32),
+        {"x": floats(101, 1, 9), "n": 101},
+        lambda x, n: {"x": 2 * x},
+    ),
+    Entry(
         "race_scatter_of_gradients",
         DATA_RACE,
         Launch(6, 32),

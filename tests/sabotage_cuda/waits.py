@@ -62,6 +62,13 @@ BARRIERS = (
         lambda x, rows: {"centred": centred(x), "written": np.array([128, 128, 64])},
     ),
     Entry(
+        "divergent_skipped_by_some",
+        DIVERGENT_BARRIER,
+        Launch(2, 128),
+        {"x": ints(200), "sums": empty(2), "n": 200},
+        lambda x, n: {"sums": block_sums(x, 128)},
+    ),
+    Entry(
         "deadlock_barrier_and_shuffle",
         DEADLOCK,
         Launch(2, 128),
@@ -103,6 +110,13 @@ BARRIERS = (
         Launch(2, 64),
         {"x": ints(100), "y": empty(100), "n": 100},
         lambda x, n: {"y": (pad(x, 128).reshape(2, 64) + pad(x, 128).reshape(2, 64)[:, ::-1]).ravel()[:100]},
+    ),
+    Entry(
+        "deadlock_of_two_warp_operations",
+        DEADLOCK,
+        Launch(2, 32),
+        {"x": ints((2, 32)), "y": empty((2, 32))},
+        lambda x: {"y": x[:, :1] + (x[:, 1:] > 3).sum(1, keepdims=True) * (np.arange(32) > 0)},
     ),
     Entry(
         "endless_lock_not_released",
