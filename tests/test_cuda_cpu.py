@@ -397,3 +397,25 @@ def test_a_wild_pointer_does_not_end_the_process(tmp_path: Path) -> None:
         with pytest.raises(KernelFault) as fault:
             run(CpuDevice(), source, "wild", 1, 1, 0, device.zeros((1 << 18,), "float32"), offset)
         assert fault.value.kind == faults.OUT_OF_BOUNDS and fault.value.line == 2, offset
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("out[0] += x[i];", faults.DATA_RACE),
+        ("out[1 + i] = x[i + 1];", faults.OUT_OF_BOUNDS),
+        ("out[1 + i] = *(const double*)(x + i);", faults.MISALIGNED),
+    ],
+)
+def test_of_a_large_launch_some_blocks_are_watched(tmp_path: Path, line: str, kind: str) -> None:
+    source = written(
+        tmp_path,
+        "__global__ void large(const float* x, double* out) {\n"
+        "    long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;\n"
+        f"    {line}\n}}\n",
+    )
+    device, n = CpuDevice(), 1 << 16
+    with pytest.raises(KernelFault) as fault:
+        x, out = device.upload(np.ones(n, np.float32)), device.zeros((n + 1,), "float64")
+        run(device, source, "large", n // 256, 256, 0, x, out)
+    assert (fault.value.kind, fault.value.line) == (kind, 3)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness.implementations.numpy import backend as NUMPY
 from harness.reports import event_clock, measured, measuring
 from harness.reports.agreement import Checked, differences
 from harness.reports.event_clock import GpuClock, StandInClock
@@ -23,7 +24,6 @@ from harness.reports.questions import ask
 from harness.cuda import building
 from harness.declare import Case
 from harness.implement import Declaration
-from harness.implementations.numpy import backend as NUMPY
 from harness.judge.verdict import Verdict
 from harness.plan import Task
 from harness.registry import load
@@ -70,7 +70,7 @@ def test_the_whole_way_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixtu
     text = paths[0].read_text()
     assert "no timings of a GPU" in text and "no timings of a GPU" in shown.err
     assert "python -m harness.reports.measured --device cuda_cpu --minutes 8 --out" in text
-    rows = list(csv.DictReader(paths[1].open()))
+    rows = list(csv.DictReader(paths[1].read_text().splitlines()))
     assert {row["status"] for row in rows} == {"passed"}
     kernels = {(row["implementation"], row["case"]): row for row in rows if row["backend"] == "cuda_cpu"}
     assert len(kernels) >= 20
@@ -208,8 +208,14 @@ def test_large_inputs_are_measured_one_library_after_the_other(monkeypatch: pyte
 
 @pytest.mark.parametrize(
     ("operator", "shape", "dim", "said"),
-    [("softmax", (64,), 0, "every element"), ("softmax", (64, 8), 1, "rows"), ("softmax", (4096,), 0, "not -inf")]
-    + [("sum", (64,), 0, "every element"), ("sum", (64, 8), 1, "rows"), ("sum", (4096,), 0, "not 0")],
+    [
+        ("softmax", (64,), 0, "every element"),
+        ("softmax", (64, 8), 1, "rows"),
+        ("softmax", (4096,), 0, "not -inf"),
+        ("sum", (64,), 0, "every element"),
+        ("sum", (64, 8), 1, "rows"),
+        ("sum", (4096,), 0, "not 0"),
+    ],
 )
 def test_questions_know_right_answers_and_wrong_ones(
     operator: str, shape: tuple[int, ...], dim: int, said: str
@@ -233,7 +239,7 @@ def test_questions_know_right_answers_and_wrong_ones(
 def verdicts(**by_backend: Verdict) -> Checked:
     case = Case("float32", ((3,),))
     found = [(Task(Declaration("sum", backend, "streaming"), case), one) for backend, one in by_backend.items()]
-    return Checked(tuple(found), {backend: 3 for backend in by_backend})
+    return Checked(tuple(found), dict.fromkeys(by_backend, 3))
 
 
 def test_verdicts_that_differ_are_listed_with_both_reasons() -> None:
@@ -344,7 +350,7 @@ def test_the_plan_for_a_gpu_names_what_was_asked_for() -> None:
 class FakeArray(np.ndarray):
     @property
     def data(self) -> Any:  # type: ignore[override]
-        return types.SimpleNamespace(copy_from_device_async=lambda source, count: self._copy(source, count))
+        return types.SimpleNamespace(copy_from_device_async=self._copy)
 
     def _copy(self, source: Any, count: int) -> None:
         self[: count // 4] = source.array.reshape(-1)[: count // 4]
@@ -362,7 +368,7 @@ def fake_cupy() -> Any:
     """As much of CuPy as the clock uses, on the host."""
     cupy: Any = types.ModuleType("cupy")
     cupy.float32 = np.float32
-    cupy.empty = lambda shape, kind: np.empty(shape, kind)
+    cupy.empty = np.empty
     cupy.ones = lambda count, kind: np.ones(8, kind)
     cupy.zeros = np.zeros
     cupy.sum = lambda array, out: np.sum(array, out=out)

@@ -144,50 +144,64 @@ __device__ State<Wide<T>> state_of(
     return {state.pair.template of_all<Group>(), A(0), A(0)};
 }
 
+// a row that does not count is taken for one without classes: its group goes on to every barrier
 template <typename Target, bool SPREAD, typename Group, int ITEMS, typename T, typename A>
-__device__ void loss_of_row(const T* x, const Rows& rows, long long n, const Distribution<Target, T>& target,
-    A* losses, A* counted, int* flag)
+__device__ void loss_of_row(const T* x, const Rows& rows, long long number, long long n,
+    const Distribution<Target, T>& target, A* losses, A* counted, int* flag)
 {
-    const long long number = Group::row();
-    const bool first = Group::rank() == 0;
-    if (target.ignored || target.wrong) {
-        if (first) losses[number] = counted[number] = A(0);
-        if (first && target.wrong) atomicOr(flag, BAD_LABEL);
-        return; // the whole group
-    }
-    const Row<const T> row(x, rows, number, n);
+    const bool skipped = target.ignored || target.wrong;
+    const Row<const T> row(x, rows, number, skipped ? 0 : n);
     A last[ITEMS];
-    bool fine = true;
+    bool fine = !target.wrong;
     const State<A> state = state_of<Group, SPREAD>(row, target, last, fine);
-    if (!fine) atomicOr(flag, BAD_PROBABILITY);
-    if (!first) return;
-    const A log_total = logarithm(state.pair.total);
+    if (!fine && n > 0) atomicOr(flag, target.wrong ? BAD_LABEL : BAD_PROBABILITY);
+    if (Group::rank() != 0 || n == 0) return;
     A loss = 0;
-    if (target.label >= 0) loss = -((A(row.at(target.label)) - state.pair.top) - log_total) * target.at_label();
-    if (SPREAD) loss -= state.dot - log_total * state.mass;
+    if (!skipped) {
+        const A log_total = logarithm(state.pair.total);
+        if (target.label >= 0) loss = -((A(row.at(target.label)) - state.pair.top) - log_total) * target.at_label();
+        if (SPREAD) loss -= state.dot - log_total * state.mass;
+    }
     losses[number] = loss;
-    counted[number] = target.counted();
+    counted[number] = skipped ? A(0) : target.counted();
 }
 
 template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
-__global__ void __launch_bounds__(128) cross_entropy_by_warps(const T* x, Rows rows, long long count, long long n,
+__global__ void __launch_bounds__(128)
+cross_entropy_by_warps(const T* x, Rows rows, long long count, long long n,
     const Target* target, Rows target_rows, const T* weight, long long weight_step, bool weighted,
     long long ignore_index, A smoothing, A sharpness, A* losses, A* counted, int* flag)
 {
     if (Warp::row() >= count) return; // whole warps only
     const Distribution<Target, T> q(target, target_rows, Warp::row(), n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);
-    loss_of_row<Target, SPREAD, Warp, ITEMS>(x, rows, n, q, losses, counted, flag);
+    loss_of_row<Target, SPREAD, Warp, ITEMS>(x, rows, Warp::row(), n, q, losses, counted, flag);
 }
 
 template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
-__global__ void __launch_bounds__(512, SPREAD || ITEMS == 8 ? 1 : 2) cross_entropy_by_blocks(const T* x, Rows rows, long long n, const Target* target,
-    Rows target_rows, const T* weight, long long weight_step, bool weighted, long long ignore_index, A smoothing,
-    A sharpness, A* losses, A* counted, int* flag)
+__global__ void __launch_bounds__(512, SPREAD || ITEMS == 8 ? 1 : 2)
+cross_entropy_by_blocks(const T* x, Rows rows, long long count, long long n,
+    const Target* target, Rows target_rows, const T* weight, long long weight_step, bool weighted,
+    long long ignore_index, A smoothing, A sharpness, A* losses, A* counted, int* flag)
 {
+    if (Block::row() >= count) return; // whole warps only
     const Distribution<Target, T> q(target, target_rows, Block::row(), n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);
-    loss_of_row<Target, SPREAD, Block, ITEMS>(x, rows, n, q, losses, counted, flag);
+    loss_of_row<Target, SPREAD, Block, ITEMS>(x, rows, Block::row(), n, q, losses, counted, flag);
+}
+
+// 32 rows side by side for each block
+template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
+__global__ void __launch_bounds__(1024)
+cross_entropy_by_columns(const T* x, Rows rows, long long count, long long n,
+    const Target* target, Rows target_rows, const T* weight, long long weight_step, bool weighted,
+    long long ignore_index, A smoothing, A sharpness, A* losses, A* counted, int* flag)
+{
+    const bool inside = Column::row() < count;
+    const long long number = inside ? Column::row() : 0, length = inside ? n : 0;
+    const Distribution<Target, T> q(target, target_rows, number, n, {weight, weight_step, weighted}, ignore_index,
+        smoothing, sharpness);
+    loss_of_row<Target, SPREAD, Column, ITEMS>(x, rows, number, length, q, losses, counted, flag);
 }
 
 // the answer from the sums of losses and of what counted
@@ -206,23 +220,17 @@ template <typename T, typename A> __global__ void cross_entropy_stored(const A* 
 // ---- backward: down * (softmax * sum of q - q), where down is the cotangent, divided as a mean is
 
 template <typename Target, bool SPREAD, typename Group, int ITEMS, typename T, typename A>
-__device__ void gradient_of_row(const T* x, const Rows& rows, long long n, const Distribution<Target, T>& target,
-    A down, T* out, const Rows& out_rows)
+__device__ void gradient_of_row(const T* x, const Rows& rows, long long number, long long n,
+    const Distribution<Target, T>& target, A down, T* out, const Rows& out_rows)
 {
-    const Row<const T> row(x, rows, Group::row(), n);
-    const Row<T> gradient(out, out_rows, Group::row(), n);
-    const long long tile = ITEMS * Group::size();
+    const bool skipped = target.ignored || target.wrong;
+    const Row<const T> row(x, rows, number, skipped ? 0 : n);
+    const Row<T> gradient(out, out_rows, number, n);
+    const long long tile = ITEMS * Group::size(), last = (n - 1) / tile * tile;
     A y[ITEMS];
-    if (target.ignored || target.wrong) {
-#pragma unroll
-        for (int k = 0; k < ITEMS; ++k) y[k] = A(0);
-        for (long long base = 0; base < n; base += tile) gradient.template store<Group>(y, base);
-        return; // the whole group
-    }
     bool fine = true;
     const State<A> state = state_of<Group, SPREAD>(row, target, y, fine);
-    const A mass = state.mass + target.at_label(), scale = mass / state.pair.total;
-    const long long last = (n - 1) / tile * tile;
+    const A mass = skipped ? A(0) : state.mass + target.at_label(), scale = mass / state.pair.total;
     for (long long base = last; base >= 0; base -= tile) {
         if (base != last) row.template load<Group>(y, base, -infinity<A>());
         A q[ITEMS];
@@ -231,33 +239,52 @@ __device__ void gradient_of_row(const T* x, const Rows& rows, long long n, const
 #pragma unroll
         for (int k = 0; k < ITEMS; ++k) {
             if (Row<T>::template index<Group>(base, k) == target.label) q[k] += target.at_label();
-            y[k] = down * (exponential(y[k] - state.pair.top) * scale - q[k]);
+            y[k] = skipped ? A(0) : down * (exponential(y[k] - state.pair.top) * scale - q[k]);
         }
         gradient.template store<Group>(y, base);
     }
 }
 
 template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
-__global__ void __launch_bounds__(128) cross_entropy_gradient_by_warps(const T* g, Rows g_rows, const A* divisor,
+__global__ void __launch_bounds__(128)
+cross_entropy_gradient_by_warps(const T* g, Rows g_rows, const A* divisor,
     const T* x, Rows rows, long long count, long long n, const Target* target, Rows target_rows, const T* weight,
     long long weight_step, bool weighted, long long ignore_index, A smoothing, A sharpness, T* out, Rows out_rows)
 {
     if (Warp::row() >= count) return; // whole warps only
-    const Distribution<Target, T> q(target, target_rows, Warp::row(), n, {weight, weight_step, weighted}, ignore_index,
+    const long long number = Warp::row(), length = n;
+    const Distribution<Target, T> q(target, target_rows, number, n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);
-    const A down = A(g[g_rows.start(Warp::row())]) / divisor[0];
-    gradient_of_row<Target, SPREAD, Warp, ITEMS>(x, rows, n, q, down, out, out_rows);
+    const A down = A(g[g_rows.start(number)]) / divisor[0];
+    gradient_of_row<Target, SPREAD, Warp, ITEMS>(x, rows, number, length, q, down, out, out_rows);
 }
 
 template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
-__global__ void __launch_bounds__(512) cross_entropy_gradient_by_blocks(const T* g, Rows g_rows, const A* divisor,
-    const T* x, Rows rows, long long n, const Target* target, Rows target_rows, const T* weight, long long weight_step,
-    bool weighted, long long ignore_index, A smoothing, A sharpness, T* out, Rows out_rows)
+__global__ void __launch_bounds__(512)
+cross_entropy_gradient_by_blocks(const T* g, Rows g_rows, const A* divisor,
+    const T* x, Rows rows, long long count, long long n, const Target* target, Rows target_rows, const T* weight,
+    long long weight_step, bool weighted, long long ignore_index, A smoothing, A sharpness, T* out, Rows out_rows)
 {
-    const Distribution<Target, T> q(target, target_rows, Block::row(), n, {weight, weight_step, weighted}, ignore_index,
+    if (Block::row() >= count) return; // whole warps only
+    const long long number = Block::row(), length = n;
+    const Distribution<Target, T> q(target, target_rows, number, n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);
-    const A down = A(g[g_rows.start(Block::row())]) / divisor[0];
-    gradient_of_row<Target, SPREAD, Block, ITEMS>(x, rows, n, q, down, out, out_rows);
+    const A down = A(g[g_rows.start(number)]) / divisor[0];
+    gradient_of_row<Target, SPREAD, Block, ITEMS>(x, rows, number, length, q, down, out, out_rows);
+}
+
+template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
+__global__ void __launch_bounds__(1024)
+cross_entropy_gradient_by_columns(const T* g, Rows g_rows, const A* divisor,
+    const T* x, Rows rows, long long count, long long n, const Target* target, Rows target_rows, const T* weight,
+    long long weight_step, bool weighted, long long ignore_index, A smoothing, A sharpness, T* out, Rows out_rows)
+{
+    const bool inside = Column::row() < count;
+    const long long number = inside ? Column::row() : 0, length = inside ? n : 0;
+    const Distribution<Target, T> q(target, target_rows, number, n, {weight, weight_step, weighted}, ignore_index,
+        smoothing, sharpness);
+    const A down = A(g[g_rows.start(number)]) / divisor[0];
+    gradient_of_row<Target, SPREAD, Column, ITEMS>(x, rows, number, length, q, down, out, out_rows);
 }
 
 // the weight of each label, 0 where it is ignored: what the mean divides by, before its sum

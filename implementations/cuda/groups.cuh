@@ -38,6 +38,32 @@ struct Block {
     }
 };
 
+// Rows whose elements lie apart, but which lie side by side themselves: 32 of them for each block, one for each lane, so
+// that a warp reads one element of 32 neighbouring rows at once. The warps share the elements of their rows.
+//
+//              row 0   row 1   ...   row 31
+//     warp 0   x0      x0      ...   x0         128 bytes of float
+//     warp 1   x1      x1      ...   x1
+//     ...                                       (packs as below: warp 0 has x0 to x3, warp 1 has x4 to x7)
+//     warp 0   x32     x32     ...   x32
+//
+// A lane beyond the last row goes along with no elements, since every thread of the block meets the barriers.
+struct Column {
+    static __device__ long long row() { return static_cast<long long>(blockIdx.x) * 32 + threadIdx.x % 32; }
+    static __device__ int rank() { return threadIdx.x / 32; }
+    static __device__ int size() { return blockDim.x / 32; }
+    template <typename Combine, typename A> static __device__ A all(A value)
+    {
+        __shared__ A of_thread[1024];
+        __syncthreads(); // the results of the call before this one have been read
+        of_thread[threadIdx.x] = value;
+        __syncthreads();
+        value = of_thread[threadIdx.x % 32];
+        for (unsigned t = threadIdx.x % 32 + 32; t < blockDim.x; t += 32) value = Combine::of(value, of_thread[t]);
+        return value;
+    }
+};
+
 template <typename T> struct Plain { using type = T; };
 template <typename T> struct Plain<const T> { using type = T; };
 

@@ -4,6 +4,7 @@
 //     n <= 1024           online_by_warps    a warp for each row, which is in its registers: no barrier
 //     n <= 8192           online_by_blocks   a block for each row, which is in its registers
 //     beyond              online_twice       a block for each row, reduced as a running pair and read once more
+//     side by side        online_by_columns  a lane for each row, where rows lie side by side and their elements apart
 //     beyond, few rows    online_pairs       several blocks for each row, each of which leaves a pair (top, total),
 //                         online_shares      and then combines all pairs of its row, and writes its share
 //
@@ -68,22 +69,39 @@ online_by_warps(const T* x, Rows rows, long long count, long long n, T* y, Rows 
 }
 
 template <typename Law, int ITEMS, typename T>
-__global__ void __launch_bounds__(512, ITEMS == 8 ? 1 : 2) online_by_blocks(const T* x, Rows rows, long long n, T* y, Rows y_rows)
+__global__ void __launch_bounds__(512, ITEMS == 8 ? 1 : 2)
+online_by_blocks(const T* x, Rows rows, long long n, T* y, Rows y_rows)
 {
     in_registers<Law, Block, ITEMS>(x, rows, n, y, y_rows);
 }
 
-// a block for each row, which is read to reduce it, and again to write
-template <typename Law, int ITEMS, typename T>
-__global__ void __launch_bounds__(512, ITEMS == 8 ? 1 : 2) online_twice(const T* x, Rows rows, long long n, T* y, Rows y_rows)
+// a group for each row, which is read to reduce it, and again to write
+template <typename Law, typename Group, int ITEMS, typename T>
+__device__ void in_two_readings(const Row<const T>& row, const Row<T>& out)
 {
-    const Row<const T> row(x, rows, Block::row(), n);
-    const Row<T> out(y, y_rows, Block::row(), n);
-    const long long tile = ITEMS * blockDim.x;
-    const auto pair = pair_of_tiles<Block, ITEMS>(row, 0, tile).template of_all<Block>();
+    const long long tile = ITEMS * Group::size();
+    const auto pair = pair_of_tiles<Group, ITEMS>(row, 0, tile).template of_all<Group>();
     const auto factor = Law::factor(pair.total);
-    for (long long base = (n - 1) / tile * tile; base >= 0; base -= tile)
-        write_tile<Law, Block, ITEMS>(row, out, base, pair.top, factor);
+    for (long long base = (row.n - 1) / tile * tile; base >= 0; base -= tile)
+        write_tile<Law, Group, ITEMS>(row, out, base, pair.top, factor);
+}
+
+template <typename Law, int ITEMS, typename T>
+__global__ void __launch_bounds__(512, ITEMS == 8 ? 1 : 2)
+online_twice(const T* x, Rows rows, long long n, T* y, Rows y_rows)
+{
+    const long long number = Block::row();
+    in_two_readings<Law, Block, ITEMS>(Row<const T>(x, rows, number, n), Row<T>(y, y_rows, number, n));
+}
+
+// 32 rows side by side for each block
+template <typename Law, int ITEMS, typename T>
+__global__ void __launch_bounds__(1024)
+online_by_columns(const T* x, Rows rows, long long count, long long n, T* y, Rows y_rows)
+{
+    const bool inside = Column::row() < count;
+    const long long number = inside ? Column::row() : 0, length = inside ? n : 0;
+    in_two_readings<Law, Column, ITEMS>(Row<const T>(x, rows, number, length), Row<T>(y, y_rows, number, length));
 }
 
 // `splits` blocks for each row: what each of them has seen
@@ -133,23 +151,33 @@ template <typename A> __device__ A logsumexp_of(const Pair<A>& pair)
 }
 
 template <typename Group, int ITEMS, typename T>
-__device__ void logsumexp(const T* x, const Rows& rows, long long n, T* y)
+__device__ void logsumexp(const Row<const T>& row, T* y)
 {
-    const Row<const T> row(x, rows, Group::row(), n);
     const auto pair = pair_of_tiles<Group, ITEMS>(row, 0, ITEMS * Group::size()).template of_all<Group>();
-    if (Group::rank() == 0) y[Group::row()] = T(logsumexp_of(pair));
+    if (y && Group::rank() == 0) y[Group::row()] = T(logsumexp_of(pair));
 }
 
 template <int ITEMS, typename T>
-__global__ void __launch_bounds__(128, 4) logsumexp_by_warps(const T* x, Rows rows, long long count, long long n, T* y)
+__global__ void __launch_bounds__(128, 4)
+logsumexp_by_warps(const T* x, Rows rows, long long count, long long n, T* y)
 {
-    if (Warp::row() < count) logsumexp<Warp, ITEMS>(x, rows, n, y);
+    if (Warp::row() < count) logsumexp<Warp, ITEMS>(Row<const T>(x, rows, Warp::row(), n), y);
 }
 
 template <int ITEMS, typename T>
-__global__ void __launch_bounds__(512, ITEMS == 8 ? 1 : 2) logsumexp_by_blocks(const T* x, Rows rows, long long n, T* y)
+__global__ void __launch_bounds__(512, ITEMS == 8 ? 1 : 2)
+logsumexp_by_blocks(const T* x, Rows rows, long long n, T* y)
 {
-    logsumexp<Block, ITEMS>(x, rows, n, y);
+    logsumexp<Block, ITEMS>(Row<const T>(x, rows, Block::row(), n), y);
+}
+
+template <int ITEMS, typename T>
+__global__ void __launch_bounds__(1024)
+logsumexp_by_columns(const T* x, Rows rows, long long count, long long n, T* y)
+{
+    const bool inside = Column::row() < count;
+    const long long number = inside ? Column::row() : 0;
+    logsumexp<Column, ITEMS>(Row<const T>(x, rows, number, inside ? n : 0), inside ? y : nullptr);
 }
 
 // one block for each row: the pairs that online_pairs left

@@ -33,6 +33,16 @@ __global__ void sum_rows(const T* x, Rows rows, long long count, long long n, Ou
     if (Group::rank() == 0) out[Group::row()] = Out(total);
 }
 
+// rows that lie side by side: 32 for each block
+template <typename T, typename Out>
+__global__ void sum_columns(const T* x, Rows rows, long long count, long long n, Out* out)
+{
+    const bool inside = Column::row() < count;
+    const Row<const T> row(x, rows, inside ? Column::row() : 0, inside ? n : 0);
+    const Wide<T> total = Column::all<Sum>(sum_of_tiles<Column>(row, 0, ITEMS<T> * Column::size()));
+    if (inside && Column::rank() == 0) out[Column::row()] = Out(total);
+}
+
 // long rows: `splits` blocks for each; `done` counts, from 0, how many of them have ended
 template <typename T, typename A, typename Out>
 __global__ void __launch_bounds__(256, 4)

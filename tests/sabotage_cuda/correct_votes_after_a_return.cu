@@ -1,4 +1,4 @@
-// Lanes past the end return. The others vote, reduce and wait with a full mask, in which lanes that have gone do not count.
+// Lanes past the end return. The others vote, reduce and wait with a full mask: lanes that have gone do not count.
 
 __global__ void twin(const int* x, int* y, int n) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;

@@ -1,4 +1,4 @@
-// Doubles a vector in place, four elements at a time and then one by one. The tail begins at a fourth of where it should.
+// Doubles a vector in place, by fours and then one by one. The tail begins at a fourth of where it should.
 
 __global__ void planted(float* x, int n) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x, threads = gridDim.x * blockDim.x;
