@@ -81,11 +81,11 @@ class Worker:
         try:
             function, prepare_ns = self._prepare(declared, case, target)
             calls = [self._call(declared, function, call, backend) for call in request["calls"]]
+            if backend.work:
+                backend.work()
+            answers, wall, cpu = self._time(request, calls, backend)
         except Unsupported as refusal:
             return {"unsupported": str(refusal)}
-        if backend.work:
-            backend.work()
-        answers, wall, cpu = self._time(request, calls, backend)
         work = list(backend.work()) if backend.work else None
         self._tidy()
         return {
@@ -124,6 +124,8 @@ class Worker:
     ) -> dict[str, Any]:
         """Copy one answer into its slot of shared memory, and say what it was; `placed` became `arrays`."""
         if isinstance(result, _Raised):
+            if result.kind == "unsupported":
+                raise Unsupported(result.text)
             return {"error": result.text, "error_kind": result.kind}
         try:
             outputs = []
@@ -231,12 +233,13 @@ class _Raised:
     def __init__(self, error: BaseException) -> None:
         # a kernel that is wrong has not raised what bad input must raise
         is_wrong = isinstance(error, KernelFault)
-        self.kind = "failed" if is_wrong else "out_of_memory" if _is_out_of_memory(error) else "error"
+        refuses = "unsupported" if isinstance(error, Unsupported) else "error"
+        self.kind = "failed" if is_wrong else "out_of_memory" if _is_out_of_memory(error) else refuses
         last = traceback.extract_tb(error.__traceback__)[-1:]
         place = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
         said = _said(error)[: wire.LONGEST_TEXT]
         named = f"{type(error).__name__}: {said}{place}" if said else f"{type(error).__name__}{place}"
-        self.text = said if is_wrong else named
+        self.text = said if is_wrong or refuses == "unsupported" else named
 
 
 def _said(error: BaseException) -> str:

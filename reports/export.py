@@ -14,7 +14,7 @@ from harness.record import COLUMNS, Record
 
 from .ranking import rankings
 from .report import Report
-from .words import number, plain, ratio_words, time_words, unit_for
+from .words import count, number, plain, ratio_words, time_words, unit_for
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
@@ -94,10 +94,9 @@ def markdown(report: Report) -> str:
         divisor, unit = unit_for([float(place.record.median_ns or 1) for place in group.places])
         parts += ["", f"## {_md(group.operator)} {_md(group.case)}", ""]
         if group.places:
-            parts.append(
-                f"| rank | implementation | median {unit} | 95 % interval | vs fastest | % of copy | error/bound |"
-            )
-            parts.append("|---:|---|---:|---:|---:|---:|---:|")
+            more = " launches | host round trips |" if group.is_counted else ""
+            head = f"| rank | implementation | median {unit} | 95 % interval | vs fastest | % of copy | error/bound |"
+            parts += [head + more, "|---:|---|---:|---:|---:|---:|---:|" + "---:|" * more.count("|")]
         for place in group.places:
             record = place.record
             times = (record.median_ns or 0, record.ci_low_ns or 0, record.ci_high_ns or 0)
@@ -106,7 +105,9 @@ def markdown(report: Report) -> str:
             ratio = ratio_words(place.relative.estimate, place.relative.low, place.relative.high)
             limit, error = number(record.percent_of_limit, 2), number(record.error_over_bound, 2)
             name = f"{_md(record.backend)}/{_md(record.implementation)}"
-            parts.append(f"| {place.rank}{tied} | {name} | {median} | {interval} | {ratio} | {limit} | {error} |")
+            line = f"| {place.rank}{tied} | {name} | {median} | {interval} | {ratio} | {limit} | {error} |"
+            counts = f" {count(record.launches)} | {count(record.host_round_trips)} |" if group.is_counted else ""
+            parts.append(line + counts)
         for record in group.without_time:
             parts.append(f"- {_md(record.backend)}/{_md(record.implementation)}: {record.status}: {_md(record.reason)}")
     if report.wrong:

@@ -13,7 +13,7 @@ from harness.record import STATUSES, WRONG, Record
 from .chart import chart
 from .ranking import rankings
 from .report import Report, again
-from .words import number, plain, ratio_words, time_words, unit_for
+from .words import count, number, plain, ratio_words, span, time_words, unit_for
 
 FOLDER = Path(__file__).parent
 MOST_REASONS = 5
@@ -29,7 +29,7 @@ def page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, plain=plain)
+    environment.filters.update(number=number, plain=plain, count=count)
     return environment.get_template("page.html").render(
         style=(FOLDER / "page.css").read_text(encoding="utf-8"),
         report=report,
@@ -41,6 +41,7 @@ def page(report: Report) -> str:
         wrong=report.wrong,
         machine=_flat(report.machine),
         attributes=_attributes(report),
+        counted=any(one.launches is not None for one in report.checked),
         again=again,
     )
 
@@ -128,6 +129,8 @@ def _attributes(report: Report) -> list[dict[str, Any]]:
             "run_to_run": _share(records, "run_to_run_bitwise"),
             "batch": _share(records, "batch_invariant"),
             "height": max((one.tree_height for one in records if one.tree_height is not None), default=None),
+            "launches": span(one.launches for one in records),
+            "host_round_trips": span(one.host_round_trips for one in records),
         }
         for name, records in sorted(found.items())
     ]

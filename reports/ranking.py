@@ -45,6 +45,11 @@ class Ranking:
     places: tuple[Place, ...]
     without_time: tuple[Record, ...]
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether launches and host round trips are known of any of them: most backends have neither."""
+        return any(place.record.launches is not None for place in self.places)
+
 
 def rankings(report: Report) -> list[Ranking]:
     """One ranking per benchmarked operator and case, in the order of the run."""
@@ -127,6 +132,8 @@ def ranking_frame(report: Report) -> pd.DataFrame:
             "cpu_median_ns": place.record.cpu_median_ns,
             "samples": place.record.samples,
             "samples_checked": place.checked,
+            "launches": place.record.launches,
+            "host_round_trips": place.record.host_round_trips,
         }
         for group in rankings(report)
         for place in group.places

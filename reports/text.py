@@ -12,7 +12,7 @@ from harness.record import STATUSES, Record
 
 from .ranking import Place, Ranking, rankings
 from .report import Report, again
-from .words import number, plain, ratio_words, time_words, unit_for
+from .words import count, number, plain, ratio_words, time_words, unit_for
 
 MOST_FAILURES = 10
 
@@ -38,8 +38,13 @@ def _table(group: Ranking) -> Table:
     table.add_column("implementation")
     for heading in (f"median {unit}", "95 % interval", "vs fastest", "% of copy", "error/bound"):
         table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("launches", "round\ntrips") if group.is_counted else ():
+        table.add_column(heading, justify="right", no_wrap=True, vertical="top")
     for place in group.places:
-        table.add_row(*_cells(place, divisor), style="green" if place.rank == 1 else None)
+        cells = _cells(place, divisor)
+        if group.is_counted:
+            cells += [Text(count(place.record.launches)), Text(count(place.record.host_round_trips))]
+        table.add_row(*cells, style="green" if place.rank == 1 else None)
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 
@@ -48,3 +49,15 @@ def ratio_words(estimate: float, low: float, high: float) -> str:
     if estimate == low == high == 1.0:
         return "1"
     return f"{estimate:.2f} ({low:.2f} - {high:.2f})"
+
+
+def count(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def span(values: Iterable[int | None]) -> str:
+    """The smallest and the largest of several counts: `2`, `1 - 7`, or `-` where nothing was counted."""
+    known = sorted({value for value in values if value is not None})
+    if not known:
+        return "-"
+    return str(known[0]) if len(known) == 1 else f"{known[0]} - {known[-1]}"

@@ -419,3 +419,24 @@ def test_of_a_large_launch_some_blocks_are_watched(tmp_path: Path, line: str, ki
         x, out = device.upload(np.ones(n, np.float32)), device.zeros((n + 1,), "float64")
         run(device, source, "large", n // 256, 256, 0, x, out)
     assert (fault.value.kind, fault.value.line) == (kind, 3)
+
+
+WAITS = """
+__global__ void waits(int* flags) {
+    if (blockIdx.x == 0) while (atomicAdd(flags, 0) == 0) {}
+    if (blockIdx.x == 1) atomicExch(flags, 1);
+}
+__global__ void for_ever(int* flags) {
+    if (blockIdx.x == 1) while (atomicAdd(flags, 0) == 0) {}
+}
+"""
+
+
+def test_a_wait_for_a_block_that_comes_later_is_unsupported_and_a_wait_for_nobody_is_wrong(tmp_path: Path) -> None:
+    source = written(tmp_path, WAITS)
+    device = CpuDevice()
+    with pytest.raises(Unsupported, match=r"one after another on cuda_cpu: .*kernels\.cu:3, block 0"):
+        run(device, source, "waits", 2, 32, 0, device.zeros((1,), "int32"))
+    with pytest.raises(KernelFault) as fault:
+        run(device, source, "for_ever", 2, 32, 0, device.zeros((1,), "int32"))
+    assert fault.value.kind == faults.ENDLESS_WAIT and fault.value.line == 7

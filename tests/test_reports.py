@@ -232,6 +232,47 @@ def test_a_run_of_nothing_is_a_page_too() -> None:
     assert "nothing ran" in shown(report())
 
 
+def counted_report(counted: bool) -> Report:
+    """A round trip against a strategy without, and one whose backend counts nothing."""
+    names = {"fast": (5, 0), "round_trip": (3, 2), "other": (None, None)}
+    found = {name: one if counted else (None, None) for name, one in names.items()}
+    timed_ones = [
+        timed(name, 1000 * (number + 1), launches=found[name][0], host_round_trips=found[name][1])
+        for number, name in enumerate(names)
+    ]
+    checked = [
+        record(implementation=name, case=case, launches=launches, host_round_trips=trips)
+        for name, (launches, trips) in found.items()
+        for case, launches in (("float32[1]dim=0", launches and 1), ("float32[9999]dim=0", launches))
+    ]
+    samples = [one for number, name in enumerate(names) for one in readings(name, [1000 * (number + 1)] * 4)]
+    return report(checked, timed_ones, samples)
+
+
+def test_launches_and_host_round_trips_stand_beside_the_times_that_they_explain() -> None:
+    whole = counted_report(True)
+    (line,) = (one for one in reports.text_of(whole, "markdown").splitlines() if "numpy/round\\_trip" in one)
+    assert line.endswith("| 3 | 2 |")
+    assert reports.text_of(whole, "markdown").count("| - | - |") == 1  # not counted is no zero
+    terminal = shown(whole)
+    (line,) = (
+        one for one in terminal.splitlines() if "numpy/round_trip" in one and "0.25" in one and "passed" not in one
+    )
+    assert line.split()[-2:] == ["3", "2"] and "launches" in terminal
+    text = page(whole)
+    cells = re.findall(r"round_trip</th>.*?</tr>", text, re.DOTALL)
+    assert [re.findall(r'class="n">([^<]*)</td>', one)[-2:] for one in cells] == [["3", "2"], ["1 - 3", "2"]]
+    assert "On a round trip the device stands still" in text
+    frame = reports.ranking_frame(whole)
+    assert frame.set_index("implementation")["host_round_trips"].dropna().to_dict() == {"fast": 0, "round_trip": 2}
+
+
+def test_where_nothing_is_counted_no_column_asks_for_it() -> None:
+    whole = counted_report(False)
+    for text in (page(whole), shown(whole), reports.text_of(whole, "markdown")):
+        assert "launches" not in text and "round trips" not in text and "round\n" not in text
+
+
 def test_a_task_that_was_checked_and_timed_is_one_row() -> None:
     whole = report([record(case="x")], [timed("builtin", 1000, case="x")])
     assert [one.median_ns for one in whole.records] == [1000]

@@ -16,6 +16,7 @@ from harness.cuda.emulated import Launch, Schedule, prepare, run, watch
 from harness.cuda.faults import Finding, KernelFault
 from harness.cuda.memory import CpuArray
 from harness.cuda.source import Kernel, Source
+from harness.implement import Unsupported
 from harness.precision import numpy_dtype
 
 _NAN = 0x7FC0DEAD7FC0DEAD
@@ -128,7 +129,7 @@ class CpuDevice(Device):
             if outcome.verdict or beyond:
                 # the instrumented build knows the line
                 self._watch(launch, before)
-                raise KernelFault(outcome.verdict or launch.finding(faults.OUT_OF_BOUNDS, beyond))
+                raise _failure(outcome.verdict or launch.finding(faults.OUT_OF_BOUNDS, beyond))
             if not first:
                 first = launch.snapshot()
                 continue
@@ -184,7 +185,7 @@ class CpuDevice(Device):
             )
             self.notes += [note for note in outcome.notes if note not in self.notes]
             if outcome.verdict:
-                raise KernelFault(outcome.verdict)
+                raise _failure(outcome.verdict)
             suspicions += outcome.suspicions
             consequences += outcome.consequences
             if not first:
@@ -197,9 +198,15 @@ class CpuDevice(Device):
             launch.refill(0)
             outcome = watch(launch, _HARMLESS, self._seconds, blocks=blocks, refilled=True, leniency=1)
             if outcome.verdict:
-                raise KernelFault(outcome.verdict)
+                raise _failure(outcome.verdict)
             if any(one.kind != faults.INTEGER_OVERFLOW for one in consequences):
                 raise KernelFault(suspicions[0])
+
+
+def _failure(finding: Finding) -> Exception:
+    if finding.kind == faults.OTHER_BLOCK:
+        return Unsupported(f"blocks run one after another on cuda_cpu: {finding}")
+    return KernelFault(finding)
 
 
 def _blocks_to_watch(launch: Launch) -> list[int]:

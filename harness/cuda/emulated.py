@@ -35,6 +35,7 @@ _KINDS = (
     faults.SAME_VALUE,
     faults.BARRIER_AFTER_EXIT,
     faults.CRASH,
+    faults.OTHER_BLOCK,
 )
 _VERDICT, _SUSPICION, _NOTE, _CONSEQUENCE = range(4)
 

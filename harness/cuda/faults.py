@@ -21,6 +21,8 @@ BLOCK_TOO_LARGE = "block too large"
 ENDLESS_WAIT = "endless wait"
 TRAP = "trap"
 CRASH = "crash"
+OTHER_BLOCK = "wait for another block"
+"""No fault: a CPU runs one block after another, so such a kernel cannot be judged there."""
 
 SAME_VALUE = "same value stored by several threads"
 BARRIER_AFTER_EXIT = "barrier after some threads have exited"

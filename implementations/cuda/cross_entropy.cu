@@ -238,7 +238,8 @@ __device__ void gradient_of_row(const T* x, const Rows& rows, long long number, 
         target.template load<Group>(q, inside, base, n);
 #pragma unroll
         for (int k = 0; k < ITEMS; ++k) {
-            if (Row<T>::template index<Group>(base, k) == target.label) q[k] += target.at_label();
+            const bool hit = inside[k] && Row<T>::template index<Group>(base, k) == target.label;
+            if (hit) q[k] += target.at_label();
             y[k] = skipped ? A(0) : down * (exponential(y[k] - state.pair.top) * scale - q[k]);
         }
         gradient.template store<Group>(y, base);

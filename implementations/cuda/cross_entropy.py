@@ -7,16 +7,16 @@ fused   one reading of each row, which writes no log-probabilities, and a gradie
 
 import numpy as np
 
-from harness import Accumulation, Tree, cuda
+from harness import cuda
 from harness.cuda import Source
 
-from .online import in_a_block, threads_for
+from .online import ONLINE_ORDER, in_a_block, threads_for
 from .reductions import FLOATS
 from .rows import THREADS, blocks_for, c_type, dims_of, rows, rows_of, wide
-from .streaming import SHORT, STREAMING, WARPS, summed
+from .streaming import SHORT, STREAMING, WARPS, by_columns, columns, summed
 
 PER_LANE = 8
-"""Elements that each lane reads at once, where a row has a warp."""
+"""Elements that each thread reads at once, where a row has a warp or a lane."""
 
 
 def _instances():
@@ -27,6 +27,7 @@ def _instances():
             for step in ("cross_entropy", "cross_entropy_gradient"):
                 yield f"{step}_by_warps<{kind}, {PER_LANE}, {t}, {a}>"
                 yield f"{step}_by_blocks<{kind}, {in_a_block(dtype)}, {t}, {a}>"
+                yield f"{step}_by_columns<{kind}, {PER_LANE}, {t}, {a}>"
 
 
 CROSS_ENTROPY = Source.beside(__file__, "cross_entropy.cu", tuple(_instances()))
@@ -66,14 +67,17 @@ def launch(device, step, x, target, weight, ignore_index, label_smoothing, befor
     weights = (x, 0, False) if weight is None else (weight, weight.strides[0] // weight.dtype.itemsize, True)
     shares = (label_smoothing / along.n, 1.0 - label_smoothing)
     given = (target, distribution.layout, *weights, ignore_index, *shares)
-    if along.n <= SHORT:
-        kernel = CROSS_ENTROPY.kernel(f"{step}_by_warps<{kind}, {PER_LANE}, {t}, {a}>")
-        sizes, grid, block = (along.count, along.n), blocks_for(along.count, WARPS), 32 * WARPS
+    if by_columns(along):
+        group, items = "columns", PER_LANE
+        grid, block = columns(along, items)
+    elif along.n <= SHORT:
+        group, items = "warps", PER_LANE
+        grid, block = blocks_for(along.count, WARPS), 32 * WARPS
     else:
-        items = in_a_block(x.dtype)
-        kernel = CROSS_ENTROPY.kernel(f"{step}_by_blocks<{kind}, {items}, {t}, {a}>")
-        sizes, grid, block = (along.n,), along.count, threads_for(along.n, items)
-    device.launch(kernel, grid, block, 0, (*before, x, along.layout, *sizes, *given, *after))
+        group, items = "blocks", in_a_block(x.dtype)
+        grid, block = along.count, threads_for(along.n, items)
+    kernel = CROSS_ENTROPY.kernel(f"{step}_by_{group}<{kind}, {items}, {t}, {a}>")
+    device.launch(kernel, grid, block, 0, (*before, x, along.layout, along.count, along.n, *given, *after))
 
 
 def gradient(device, cotangent, x, target, weight=None, *, weighted, ignore_index, reduction, label_smoothing):
@@ -113,7 +117,7 @@ def total_counted(device, x, target, weight, ignore_index):
 @cuda.implementation(
     "cross_entropy",
     sources=(CROSS_ENTROPY, STREAMING),
-    accumulation=Accumulation(Tree("lanes", 2048), rescale=256),
+    accumulation=ONLINE_ORDER,
     gradient=gradient,
 )
 def fused(device, x, target, weight=None, *, weighted, ignore_index, reduction, label_smoothing):

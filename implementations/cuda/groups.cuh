@@ -18,7 +18,10 @@ struct Warp {
     }
     static __device__ int rank() { return threadIdx.x % 32; }
     static __device__ int size() { return 32; }
-    template <typename Combine, typename A> static __device__ A all(A value) { return across_the_warp<Combine>(value); }
+    template <typename Combine, typename A> static __device__ A all(A value)
+    {
+        return across_the_warp<Combine>(value);
+    }
 };
 
 // One row for each block.

@@ -5,12 +5,12 @@ index_mapping   one thread for each element of the answer: see movement.cu
 
 import numpy as np
 
-from harness import Accumulation, Tree, cuda
+from harness import cuda
 from harness.cuda import C_TYPES, Source
 
 from ..numpy.movement import check_condition, full_size, strides_of
 from .rows import THREADS, blocks_for, c_type, dims_of, rows
-from .streaming import STREAMING, summed
+from .streaming import STREAMING, SUM_ORDER, summed
 
 MOVEMENT = Source.beside(
     __file__,
@@ -22,8 +22,6 @@ MOVEMENT = Source.beside(
         for index in ("int", "long long")
     ),
 )
-BACKWARD = Accumulation(Tree("lanes", 2048))
-"""Sums occur in gradients only: over the repeated axes."""
 
 
 def mapping(x, shape):
@@ -71,7 +69,7 @@ def expand_gradient(device, cotangent, x, *, size):
 
 
 @cuda.implementation(
-    "expand", name="index_mapping", sources=(MOVEMENT, STREAMING), accumulation=BACKWARD, gradient=expand_gradient
+    "expand", name="index_mapping", sources=(MOVEMENT, STREAMING), accumulation=SUM_ORDER, gradient=expand_gradient
 )
 def expand(device, x, *, size):
     shape = full_size(x, size)
@@ -85,7 +83,7 @@ def where_gradient(device, cotangent, condition, x, y):
 
 
 @cuda.implementation(
-    "where", name="index_mapping", sources=(MOVEMENT, STREAMING), accumulation=BACKWARD, gradient=where_gradient
+    "where", name="index_mapping", sources=(MOVEMENT, STREAMING), accumulation=SUM_ORDER, gradient=where_gradient
 )
 def where(device, condition, x, y):
     check_condition(condition)

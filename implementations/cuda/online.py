@@ -1,4 +1,4 @@
-"""The softmax family at the speed of memory, whatever is asked of a row: see online.cu for the four ways."""
+"""The softmax family at the speed of memory, whatever is asked of a row: see online.cu for the ways."""
 
 import numpy as np
 
@@ -7,9 +7,10 @@ from harness.cuda import Source
 
 from .reductions import FLOATS
 from .rows import THREADS, blocks_for, c_type, rows_of, wide
-from .streaming import MOST_BLOCKS, WARPS
+from .streaming import MOST_BLOCKS, WARPS, by_columns, columns
 
-ONLINE_ORDER = Accumulation(Tree("lanes", 2048), rescale=2048)
+ONLINE_ORDER = Accumulation(Tree("lanes", 2048), strided=Tree("lanes", 256), rescale=256)
+"""A tile of a block has 2048 elements or more, one of 32 warps that share a column 256 or more."""
 FEW = 128
 """Rows below which a long row is divided among several blocks."""
 MOST_THREADS = 512
@@ -31,10 +32,12 @@ def _instances():
         yield f"online_pairs<{items}, {t}, {a}>"
         yield f"logsumexp_of_pairs<{t}, {a}>"
         yield f"logsumexp_by_blocks<{items}, {t}>"
+        yield f"logsumexp_by_columns<{items}, {t}>"
         yield from (f"logsumexp_by_warps<{few}, {t}>" for few in in_a_warp(dtype))
         for law in ("Softmax", "LogSoftmax"):
             yield f"online_by_blocks<{law}, {items}, {t}>"
             yield f"online_twice<{law}, {items}, {t}>"
+            yield f"online_by_columns<{law}, {items}, {t}>"
             yield f"online_shares<{law}, {items}, {t}, {a}>"
             yield from (f"online_by_warps<{law}, {few}, {t}>" for few in in_a_warp(dtype))
 
@@ -71,7 +74,11 @@ def normalised(device, x, *, dim, law, few=FEW):
     below, t, items = rows_of(y, dim), c_type(x.dtype), in_a_block(x.dtype)
     per_lane = next((one for one in in_a_warp(x.dtype) if rows.n <= 32 * one), None)
     splits = splits_for(rows.count, rows.n, items, few)
-    if per_lane:
+    if by_columns(rows):
+        kernel = ONLINE.kernel(f"online_by_columns<{law}, {items}, {t}>")
+        arguments = (x, rows.layout, rows.count, rows.n, y, below.layout)
+        device.launch(kernel, *columns(rows, items), 0, arguments)
+    elif per_lane:
         kernel = ONLINE.kernel(f"online_by_warps<{law}, {per_lane}, {t}>")
         arguments = (x, rows.layout, rows.count, rows.n, y, below.layout)
         device.launch(kernel, blocks_for(rows.count, WARPS), 32 * WARPS, 0, arguments)
@@ -102,7 +109,10 @@ def logsumexp(device, x, *, dim, few=FEW):
     t, items = c_type(x.dtype), in_a_block(x.dtype)
     per_lane = next((one for one in in_a_warp(x.dtype) if rows.n <= 32 * one), None)
     splits = splits_for(rows.count, rows.n, items, few)
-    if per_lane:
+    if by_columns(rows):
+        kernel = ONLINE.kernel(f"logsumexp_by_columns<{items}, {t}>")
+        device.launch(kernel, *columns(rows, items), 0, (x, rows.layout, rows.count, rows.n, y))
+    elif per_lane:
         kernel = ONLINE.kernel(f"logsumexp_by_warps<{per_lane}, {t}>")
         arguments = (x, rows.layout, rows.count, rows.n, y)
         device.launch(kernel, blocks_for(rows.count, WARPS), 32 * WARPS, 0, arguments)

@@ -10,6 +10,8 @@ from harness.cuda import C_TYPES
 from ..numpy.rows import check_dim
 
 THREADS = 256
+SIDE_BY_SIDE = 8
+"""Rows, at least, whose elements of one number lie in one piece: a quarter of a warp."""
 MOST_DIMS = 40
 HALF = ("float16", "bfloat16")
 LAYOUT = np.dtype(
@@ -26,6 +28,13 @@ class Rows:
     count: int
     n: int
     outer_shape: tuple[int, ...]
+
+    @property
+    def side_by_side(self):
+        """Whether neighbouring rows are neighbours in memory, and the elements of a row are not."""
+        last = self.layout["outer"] - 1
+        lies = self.layout["stride"][last] == 1 and self.layout["size"][last] >= SIDE_BY_SIDE
+        return bool(lies and self.layout["stride"][last + 1] != 1)
 
 
 def rows(outer, inner):

@@ -1,5 +1,5 @@
-// softmax in three steps, each with one element a thread: the largest element (max.cu), the sum of exp(x - largest), and
-// the quotients. Maxima and sums are reduced by blocks, in sequential order; see blocks.cuh for its picture.
+// softmax in three steps, each with one element a thread: the largest element (max.cu), the sum of exp(x - largest),
+// and the quotients. Maxima and sums are reduced by blocks, in sequential order; see blocks.cuh for its picture.
 //
 //     x         x0 ... x255         x256 ... x511       ...
 //     max.cu    block 0: maximum    block 1: maximum    ...    -> top, on the host or by max.cu again

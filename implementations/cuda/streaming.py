@@ -1,5 +1,6 @@
 """Sums of rows at the speed of memory, for every host side that has something to add up; see streaming.cu."""
 
+from harness import Accumulation, Tree
 from harness.cuda import Source
 
 from .reductions import PASSES
@@ -10,6 +11,7 @@ STREAMING = Source.beside(
     "streaming.cu",
     (
         *(f"sum_rows<{group}, {c_type(a)}, {c_type(b)}>" for group in ("Warp", "Block") for a, b in PASSES),
+        *(f"sum_columns<{c_type(a)}, {c_type(b)}>" for a, b in PASSES),
         *(f"sum_streaming<{c_type(a)}, {c_type(wide(a))}, {c_type(b)}>" for a, b in PASSES),
     ),
 )
@@ -17,10 +19,24 @@ SHORT = 1024
 """Up to here a row has one warp."""
 WARPS = 4
 """Of one block, where each warp has a row."""
+ENOUGH_COLUMNS = 4096
+"""Rows side by side that keep a GPU busy with 32 for each block, however long they are."""
 MOST_BLOCKS = 1024
 """Among which long rows are divided: about as many as run at the same time on a large GPU."""
-TILE = {8: 8 * THREADS, 4: 16 * THREADS, 2: 16 * THREADS}
-"""Elements that one block reads at once, by the size of an element."""
+ITEMS = {8: 8, 4: 16, 2: 16}
+"""Elements that each thread reads at once, by the size of an element."""
+SUM_ORDER = Accumulation(Tree("lanes", 2048), strided=Tree("lanes", 256))
+"""A tile of a block has 2048 elements or more, one of 32 warps that share a column 256 or more."""
+
+
+def by_columns(rows):
+    """Whether a block takes 32 rows at once: where that is the way to read whole sectors, and makes blocks enough."""
+    return rows.side_by_side and (rows.n <= SHORT or rows.count >= ENOUGH_COLUMNS)
+
+
+def columns(rows, items):
+    """The grid and the block for rows side by side: as many warps as a row of n elements keeps busy."""
+    return blocks_for(rows.count, 32), 32 * min(32, blocks_for(rows.n, items))
 
 
 def summed(device, x, outer, inner, dtype):
@@ -43,8 +59,12 @@ def _launched(device, x, layout, dtype):
     count, n = layout.count, layout.n
     out = device.empty((count,), dtype)
     types = c_type(x.dtype), c_type(dtype)
-    splits = min(blocks_for(n, TILE[x.dtype.itemsize]), max(1, MOST_BLOCKS // count))
-    if splits > 1:
+    items = ITEMS[x.dtype.itemsize]
+    splits = min(blocks_for(n, items * THREADS), max(1, MOST_BLOCKS // count))
+    if by_columns(layout):
+        kernel = STREAMING.kernel(f"sum_columns<{types[0]}, {types[1]}>")
+        device.launch(kernel, *columns(layout, items), 0, (x, layout.layout, count, n, out))
+    elif splits > 1:
         partials = device.empty((count * splits,), wide(x.dtype))
         done = device.zeros((count,), "int32")
         kernel = STREAMING.kernel(f"sum_streaming<{types[0]}, {c_type(wide(x.dtype))}, {types[1]}>")

@@ -6,13 +6,13 @@ streaming   several elements a thread, 16 bytes a load, one launch: see streamin
 
 import numpy as np
 
-from harness import Accumulation, Tree, cuda
+from harness import cuda
 from harness.cuda import Source
 
 from .movement import MOVEMENT, repeated
 from .reductions import ORDERS, claim, instances, reduced
 from .rows import THREADS, c_type, dims_of, rows_of
-from .streaming import STREAMING, summed
+from .streaming import STREAMING, SUM_ORDER, summed
 
 SUM = Source.beside(__file__, "sum.cu", instances(*(f"sum_{order}" for order in ORDERS)))
 
@@ -61,9 +61,7 @@ warp_shuffle_host_round_trip = _by_blocks("warp_shuffle", "host_round_trip")
 warp_shuffle_grid_reduced = _by_blocks("warp_shuffle", "grid_reduced")
 
 
-@cuda.implementation(
-    "sum", sources=(STREAMING, MOVEMENT), accumulation=Accumulation(Tree("lanes", 2048)), gradient=gradient
-)
+@cuda.implementation("sum", sources=(STREAMING, MOVEMENT), accumulation=SUM_ORDER, gradient=gradient)
 def streaming(device, x, *, dim=None):
     shape, dims = rows_of(x, dim).outer_shape, dims_of(x)
     outer, inner = ([], dims) if dim is None or x.ndim == 0 else (dims, [dims.pop(dim)])

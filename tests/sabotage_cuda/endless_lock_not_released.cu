@@ -1,8 +1,8 @@
 // A list of the best values, guarded by a lock. A thread whose value is already there returns and keeps the lock.
 
 __global__ void planted(const int* x, int* lock, int* best, int* count) {
-    if (threadIdx.x != 0) return;
-    const int value = x[blockIdx.x];
+    if (threadIdx.x % 32 != 0) return;
+    const int value = x[threadIdx.x / 32];
     while (atomicCAS(lock, 0, 1) != 0) {  // BUG
     }
     __threadfence();
@@ -15,8 +15,8 @@ __global__ void planted(const int* x, int* lock, int* best, int* count) {
 }
 
 __global__ void twin(const int* x, int* lock, int* best, int* count) {
-    if (threadIdx.x != 0) return;
-    const int value = x[blockIdx.x];
+    if (threadIdx.x % 32 != 0) return;
+    const int value = x[threadIdx.x / 32];
     while (atomicCAS(lock, 0, 1) != 0) {
     }
     __threadfence();

@@ -121,7 +121,7 @@ BARRIERS = (
     Entry(
         "endless_lock_not_released",
         ENDLESS_WAIT,
-        Launch(8, 32),
+        Launch(1, 256),
         {"x": given([3, 3, 5, 3, 7, 5, 3, 3]), "lock": zeros(1), "best": zeros(8), "count": zeros(1)},
         lambda x: {"best": np.array([0, 0, 0, 0, 0, 3, 5, 7]), "count": np.array([3]), "lock": np.array([0])},
         unordered=("best",),

@@ -131,7 +131,7 @@ bool complete(int warp, int lane) {
         const Fiber& g = lanes[other];
         if (g.mask == f.mask && g.kind == f.kind) continue;
         if (g.mask != f.mask && !(g.mask >> lane & 1)) return false;  // it is with others first
-        KhEvent event = event_of(VERDICT, WRONG_MASK, warp * WARP + lane,
+        KhEvent event = event_of(VERDICT, g.mask == f.mask ? DEADLOCK : WRONG_MASK, warp * WARP + lane,
                                  g.mask == f.mask ? "lanes %d and %d of mask %08x are at different operations (%08x)"
                                                   : "lane %d waits for lane %d with mask %08x, which waits with mask %08x",
                                  lane, other, f.mask, g.mask);

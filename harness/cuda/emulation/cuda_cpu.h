@@ -33,14 +33,7 @@
 #define __maxnreg__(n)
 #define __grid_constant__
 
-#ifdef KH_WATCHED
-// a gap before every shared variable, so that one element past the end is nobody's
-#define KH_JOIN_(a, b) a##b
-#define KH_JOIN(a, b) KH_JOIN_(a, b)
-#define __shared__ thread_local __attribute__((used, aligned(16))) char KH_JOIN(kh_gap_, __COUNTER__)[64]; thread_local
-#else
 #define __shared__ thread_local
-#endif
 // what `extern __shared__ T name[];` is rewritten to
 #define KH_DYNAMIC_SHARED(name, ...) __VA_ARGS__(&name)[] = reinterpret_cast<__VA_ARGS__(&)[]>(kh_dynamic_shared)
 

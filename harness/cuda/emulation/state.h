@@ -8,11 +8,12 @@ constexpr size_t STACK = 128 << 10, GUARD_PAGE = 4096;
 constexpr size_t MAX_DYNAMIC = 228 << 10;
 constexpr int MAX_EVENTS = 24;
 // atomic operations in a row after which another thread runs; how many there may be while nobody else can run, and at all
-constexpr unsigned POLLS = 8, POLLS_ALONE = 512, POLLS_AT_ALL = 1 << 17;
+constexpr unsigned POLLS = 8, POLLS_ALONE = 512, POLLS_AT_ALL = 1 << 15;
 
 enum Kind {
     DATA_RACE, DIVERGENT_BARRIER, DEADLOCK, WRONG_MASK, INACTIVE_LANE, OUT_OF_BOUNDS, MISALIGNED, UNWRITTEN_SHARED,
     UNWRITTEN_GLOBAL, INTEGER_OVERFLOW, DIVISION_BY_ZERO, ENDLESS_WAIT, TRAP, NOTE_SAME_VALUE, NOTE_EXITED, CRASH,
+    OTHER_BLOCK,
 };
 
 // verdict: ends the launch; suspicion: a verdict if the result depends on it; note: allowed, but worth saying;
@@ -122,7 +123,7 @@ unsigned char* stacks;
 uint32_t runnable[MAX_WARPS], exists[MAX_WARPS], exited[MAX_WARPS], in_operation[MAX_WARPS];
 uint32_t runnable_warps;
 int threads, warps, current, arrived, exits;
-unsigned block_number, block_slot, block_count;  // the slot is the place among the blocks that run
+unsigned block_number, block_slot, block_count, blocks_left;  // the slot is the place among the blocks that run
 std::vector<unsigned> running;
 int barrier_result, barrier_true, first_at_barrier;
 void* main_stack_pointer;
