@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # pinned: a plain `torch` takes the newest CUDA build, gigabytes of it
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint seeds clean
+.PHONY: demo test lint gpu seeds clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,11 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# on a machine with a GPU: conformance there and on the CPU device, held against each other, and the table of times
+gpu: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[cupy]'
+	$(BIN)/python -m harness.reports.measured --device cupy --out reports/measured --minutes 8
 
 # no correct implementation may be rejected, whatever is drawn: everything, over twenty fresh seeds (about two hours)
 seeds: $(VENV)/installed

@@ -14,8 +14,32 @@ from typing import Any
 
 import psutil
 
-LIBRARIES = ("numpy", "ml_dtypes", "torch", "cupy", "jax", "jaxlib", "triton", "numba", "pandas", "SQLAlchemy")
-RUNS_KERNELS = ("numpy", "ml_dtypes", "torch", "cupy", "jax", "jaxlib", "triton", "numba")
+LIBRARIES = (
+    "numpy",
+    "ml_dtypes",
+    "torch",
+    "cupy",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+    "jax",
+    "jaxlib",
+    "triton",
+    "numba",
+    "pandas",
+    "SQLAlchemy",
+)
+RUNS_KERNELS = (
+    "numpy",
+    "ml_dtypes",
+    "torch",
+    "cupy",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+    "jax",
+    "jaxlib",
+    "triton",
+    "numba",
+)
 VARIABLES = (
     "OMP_",
     "MKL_",

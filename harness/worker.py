@@ -86,7 +86,8 @@ class Worker:
             answers, wall, cpu = self._time(request, calls, backend)
         except Unsupported as refusal:
             return {"unsupported": str(refusal)}
-        work = list(backend.work()) if backend.work else None
+        # array functions of a library launch what the device does not see
+        work = list(backend.work()) if backend.work and declared.sources else None
         self._tidy()
         return {
             "device": work,

@@ -83,8 +83,11 @@ def check_all(
         progress(f"conformance: {queue[0].declaration.operator} on {queue[0].declaration.backend} is done")
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for one in [pool.submit(work, queue) for queue in queues]:
-            one.result()
+        for queue, one in [(queue, pool.submit(work, queue)) for queue in queues]:
+            error = one.exception()
+            if error is not None:
+                # what is left of the queue counts as not reached; the others go on
+                progress(f"conformance: {queue[0].declaration.id} and what follows: {type(error).__name__}: {error}")
     return Checked(tuple(found), {name: wanted[name] for name in backends})
 
 

@@ -36,7 +36,7 @@ SMI_FIELDS = (
     "power.limit",
     "clocks_event_reasons.active",
 )
-SMI_DEADLINE_S = 20.0
+SMI_DEADLINE_S = 5.0
 
 
 NORMAL = """
@@ -230,6 +230,8 @@ class GpuClock(EventClock):
             "capability": f"{properties.get('major')}.{properties.get('minor')}",
             "driver_cuda": runtime.driverGetVersion(),
             "runtime_cuda": runtime.runtimeGetVersion(),
+            # CuPy's wheels have names of their own, one for each version of CUDA
+            "versions": {"cupy": self._cupy.__version__},
             "state": self.state(),
         }
 

@@ -116,6 +116,7 @@ class Gathered:
         self.device: dict[str, Any] = {}
         self.states: dict[str, Any] = {}
         self.problems: list[str] = []
+        self.begun = ""
         self.at = ""
         self.ended = False
 
@@ -126,6 +127,7 @@ class Gathered:
         elif "case" in message:
             self.states[message["case"]] = message["state"]
         self.device = message.get("device", self.device)
+        self.begun = message.get("begin", self.begun)
         self.at = message.get("at", self.at)
         self.ended = self.ended or "end" in message
 
@@ -146,13 +148,15 @@ def measure(job: Job, progress: Progress, command: Sequence[str] = COMMAND) -> G
         left = tuple(one for one in job.cases if f"{one[0]}/{one[1].id}" not in found.states)
         if found.ended or not left or time.time() >= job.until:
             break
-        found.at = ""
+        found.begun, found.at, before = "", "", len(found.rows)
         # copies are measured anew, unless they are what failed
         settled = [row.id for row in found.rows.values() if row.backend != "copy" or row.status != "passed"]
         one = dataclasses.replace(job, cases=left, skip=(*job.skip, *settled))
         _measure_once(one, found, progress, command)
-        if not found.ended and not found.at:
+        if not found.ended and not found.begun:
             break  # it did not even begin, and will not the next time
+        if not found.ended and len(found.rows) == before:
+            found.states.setdefault(found.begun, {})  # nobody is to blame: the case is given up
     return found
 
 

@@ -8,7 +8,7 @@ import io
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from .job import Row
 from .words import number, plain, time_words, unit_for
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Row) if field.name != "samples_ns")
+SLOWED = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
+"""NVML's clocks event reasons: power cap, hardware and software slowdown, by heat or by power brake."""
 RIVAL = "torch_cuda/builtin"
 HEADINGS = (
     "implementation",
@@ -95,7 +97,10 @@ def _json(outcome: Outcome) -> str:
             return {name: plain(one) for name, one in value.items()}
         return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
-    return json.dumps(plain(dataclasses.asdict(outcome)), indent=1, allow_nan=False) + "\n"
+    data = plain(dataclasses.asdict(outcome))
+    rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in data.pop("rows"))
+    # a row a line: indented samples would be thousands of lines
+    return f'{json.dumps(data, indent=1, allow_nan=False)[:-2]},\n "rows": [\n  {rows}\n ]\n}}\n'
 
 
 def _csv(rows: Iterable[Row]) -> str:
@@ -130,9 +135,30 @@ def _about(outcome: Outcome) -> list[str]:
     if "driver_version" in state:
         clocks = f"{state.get('clocks.sm')}, memory {state.get('clocks.mem')}"
         said.append(f"Driver {state['driver_version']}; clocks before the first case {clocks}; no setting was changed.")
-    versions = outcome.machine.get("kernels", {})
+    said += _clocks([one for one in outcome.states.values() if "clocks.sm" in one])
+    versions = {**outcome.machine.get("kernels", {}), **outcome.gpu.get("versions", {})}
     said += [f"Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}.", "", METHOD]
     return said
+
+
+def _clocks(states: Sequence[Mapping[str, str]]) -> list[str]:
+    """How fast the device ran after the cases, and whether its driver gave a reason to slow it down."""
+    if not states:
+        return []
+    clocks = sorted({one["clocks.sm"] for one in states}, key=lambda text: float(text.split()[0]))
+    slowed = [one["clocks_event_reasons.active"] for one in states if _is_slowed(one)]
+    ran = f"Clocks after the cases {clocks[0]} to {clocks[-1]}; "
+    if not slowed:
+        return [f"{ran}the driver named no reason to slow down."]
+    reasons = ", ".join(sorted(set(slowed)))
+    return [f"{ran}after {len(slowed)} of {len(states)} the driver named reasons to slow down ({reasons})."]
+
+
+def _is_slowed(state: Mapping[str, str]) -> bool:
+    try:
+        return bool(int(state.get("clocks_event_reasons.active", ""), 16) & SLOWED)
+    except ValueError:
+        return False
 
 
 def _conformance(outcome: Outcome) -> list[str]:

@@ -6,6 +6,7 @@ messages go out, one JSON object a line. It may be lost (a wrong kernel takes th
 said until then stands, and it is started again for the rest.
 
     {"device": {...}}             what the device is, first of all
+    {"begin": id}                 a case begins, as operator/case
     {"at": id}                    what is about to run: to be blamed if nothing follows
     {"row": {...}}                one implementation on one case: a Row
     {"case": id, "state": {...}}  a case is finished, and the state of the device after it
@@ -31,7 +32,7 @@ from harness.declare import Case
 from harness.implement import Backend, Declaration, Implementation
 from harness.modules import import_module
 from harness.registry import Registry, load
-from harness.timing.statistics import median_interval, paired_ratio
+from harness.timing.statistics import Interval, median_interval, paired_ratio
 
 from .event_clock import CLOCKS, Array, EventClock
 from .job import Job, Row, job_of
@@ -73,7 +74,7 @@ class Entry:
         return f"{self.declared.id}/{self.case.id}"
 
     @property
-    def interval(self) -> Any:
+    def interval(self) -> Interval:
         return median_interval(self.blocks)
 
 
@@ -86,6 +87,7 @@ def measure(job: Job, say: Say) -> None:
         left = job.until - time.time()
         if left <= 0:
             break
+        say({"begin": f"{operator}/{case.id}"})
         run = CaseRun(job, registry, clock, operator, case, say)
         run.run(time.time() + left / (len(job.cases) - number))
         say({"case": f"{operator}/{case.id}", "state": clock.state()})
@@ -102,8 +104,22 @@ class CaseRun:
         self._rng = np.random.default_rng([job.seed, *f"{operator}/{case.id}".encode()])
         wanted = [one for one in job.chosen(registry, operator) if not registry.missing(one)]
         self._wanted = [one for one in wanted if f"{one.id}/{case.id}" not in job.skip]
+        self._reported: set[str] = set()
 
     def run(self, until: float) -> None:
+        """Report a row for everything that is wanted, whatever happens. Raises DeviceLost."""
+        try:
+            self._run(until)
+        except Exception as error:
+            if isinstance(error, DeviceLost):
+                raise
+            reason = f"the case ended early: {type(error).__name__}: {error}"[:LONGEST_REASON]
+            for entry in [Entry(one, self._case, self._bytes, failure=("error", reason)) for one in self._wanted]:
+                if entry.id not in self._reported:
+                    self._recover(entry)
+                    self._report(entry)
+
+    def _run(self, until: float) -> None:
         short = self._too_little_memory()
         if short:
             for one in self._wanted:
@@ -186,6 +202,8 @@ class CaseRun:
                 entry.failure = "failed", found.reason
 
         judge()
+        if entry.failure is not None:
+            return
         entry.judge = judge
         entry.call = lambda: function(arrays[id(x)], **parameters)
         entry.found |= self._counted(entry)
@@ -254,6 +272,7 @@ class CaseRun:
     def _report(self, entry: Entry, best: Entry | None = None) -> None:
         """Say the row of an entry; nothing of a time beside a failure."""
         declared = entry.declared
+        self._reported.add(entry.id)
         status, reason = entry.failure or ("passed", "")
         row: dict[str, Any] = {"status": status, "reason": reason, "bytes": entry.bytes, **entry.found}
         if entry.failure is not None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.cuda import KernelFault, Source, cpu
-from harness.cuda.building import compiler
-from harness.cuda.memory import from_host
 from harness.implementations.cuda import cross_entropy, dot, logsumexp, max, movement, online, softmax, streaming, sum
 from harness.implementations.cuda.reductions import FINISHES, ORDERS
 from harness.implementations.cuda.rows import joined, rows
 from harness.implementations.numpy import blocks as twins
+
+from harness.cuda import KernelFault, Source, cpu
+from harness.cuda.building import compiler
+from harness.cuda.memory import from_host
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
 FLOATS = ("float32", "float64", "float16")
@@ -23,8 +23,16 @@ BLOCKS = (32, 64, 96, 160, 256, 992, 1024)
 HERE = Path(cross_entropy.__file__).parent
 
 
+@pytest.fixture(scope="module")
+def built() -> None:
+    """All sources are compiled before the first test, and not in the time of one."""
+    for source in (*softmax.BY_BLOCKS, dot.DOT, online.ONLINE, streaming.STREAMING, movement.MOVEMENT):
+        cpu.CpuDevice().prepare(source)
+    cpu.CpuDevice().prepare(cross_entropy.CROSS_ENTROPY)
+
+
 @pytest.fixture
-def device() -> cpu.CpuDevice:
+def device(built: None) -> cpu.CpuDevice:
     return cpu.CpuDevice()
 
 
@@ -119,7 +127,7 @@ def test_launches_of_the_softmax_strategies(device: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("n", [1025, 4097, 8192, 8193, 17000])
+@pytest.mark.parametrize("n", [1025, 4097, 8192, 8193, 17000, 40000])
 @pytest.mark.parametrize("few", [0, 100], ids=["one_block", "several_blocks"])
 def test_long_rows(device: Any, dtype: str, n: int, few: int) -> None:
     x = normal(3, n, dtype=dtype)
@@ -141,11 +149,11 @@ def test_long_rows(device: Any, dtype: str, n: int, few: int) -> None:
 
 
 def test_how_rows_are_shared_out() -> None:
-    assert online.splits_for(1, 8192, 16, few=128) == 1
-    assert online.splits_for(1, 8193, 16, few=128) == 3
-    assert online.splits_for(1, 2**28, 16, few=128) == 1024
-    assert online.splits_for(100, 2**20, 16, few=128) == 10
-    assert online.splits_for(128, 2**20, 16, few=128) == 1
+    assert online.splits_for(1, 8192, 16, few=512) == 1
+    assert online.splits_for(1, 8193, 16, few=512) == 3
+    assert online.splits_for(1, 2**28, 16, few=512) == 1024
+    assert online.splits_for(100, 2**20, 16, few=512) == 11
+    assert online.splits_for(512, 2**20, 16, few=512) == 1
     assert online.threads_for(1025, 16) == 96
     assert online.threads_for(2**20, 16) == 512
 
@@ -217,6 +225,23 @@ def test_answers_of_more_than_2_31_elements_are_indexed_in_64_bits(device: Any, 
     assert np.array_equal(host(device, found), np.where(x > y, x, y))
 
 
+@pytest.mark.parametrize(("shape", "dim"), [((2, 700, 40), 1), ((9, 33), 0), ((1030, 8), 0), ((300, 4, 64), 0)])
+def test_rows_that_lie_side_by_side(device: Any, shape: tuple[int, ...], dim: int) -> None:
+    x = integers(*shape)
+    moved = np.moveaxis(x, dim, -1)
+    steps = [(size, stride // 4) for size, stride in zip(x.shape, x.strides, strict=True)]
+    inner = [steps.pop(dim)]
+    assert rows(steps, inner).side_by_side
+    assert not rows(inner, steps[:1]).side_by_side
+    there = device.upload(x)
+    found = host(device, streaming.summed(device, there, steps, inner, "float32"))
+    assert np.array_equal(found, moved.sum(axis=-1).reshape(-1))
+    found = np.moveaxis(host(device, online.normalised(device, there, dim=dim, law="Softmax")), dim, -1)
+    assert np.allclose(found, np.exp(moved - logsumexp_of(moved)), rtol=1e-5, atol=0)
+    found = host(device, online.logsumexp(device, there, dim=dim))
+    assert np.allclose(found, logsumexp_of(moved)[..., 0], rtol=1e-6, atol=1e-6)
+
+
 # ---- cross_entropy: what only the kernel sees
 
 ASKED = {"weighted": False, "ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0}
@@ -243,6 +268,22 @@ def test_what_is_no_probability_is_seen_by_the_kernel(device: Any, n: int) -> No
         p[2, n - 1] = bad
         with pytest.raises(ValueError, match="probability"):
             cross_entropy.fused(device, x, device.upload(p), **ASKED)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.25])
+def test_labels_of_images_side_by_side(device: Any, smoothing: float) -> None:
+    x, labels = normal(2, 300, 7, 5), np.random.default_rng(2).integers(0, 300, (2, 7, 5))
+    labels[0, :, 1::2] = -100
+    asked = {**ASKED, "reduction": "none", "label_smoothing": smoothing}
+    there = device.upload(x), device.upload(labels)
+    moved, kept = np.moveaxis(x, 1, -1), labels[..., None] != -100
+    logs = moved.astype(np.float64) - logsumexp_of(moved)
+    q = np.where(kept, (1 - smoothing) * (np.arange(300) == labels[..., None]) + smoothing / 300, 0)
+    found = host(device, cross_entropy.fused(device, *there, **asked))
+    assert np.allclose(found, -(q * logs).sum(axis=-1), rtol=1e-5)
+    g = device.upload(np.ones(labels.shape, np.float32))
+    found = np.moveaxis(host(device, cross_entropy.gradient(device, g, *there, **asked)), 1, -1)
+    assert np.allclose(found, np.where(kept, np.exp(logs) - q, 0), rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.25])

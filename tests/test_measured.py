@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import needs_torch
 from harness.implementations.numpy import backend as NUMPY
 from harness.reports import event_clock, measured, measuring
 from harness.reports.agreement import Checked, differences
@@ -150,6 +151,32 @@ def test_a_process_that_does_not_even_start_is_not_started_for_ever() -> None:
     found = measured.measure(job(), quiet, (sys.executable, "-c", "raise SystemExit('no such thing')"))
     assert not found.ended and found.rows == {}
     assert len(found.problems) == 1 and "no such thing" in found.problems[0]
+
+
+DIES = """
+import json, sys
+operator, case = json.load(sys.stdin)["cases"][0]
+print(json.dumps({"begin": f"{operator}/{case['dtype']}[4]"}), flush=True)
+sys.exit(9)
+"""
+
+
+def test_a_case_that_takes_the_process_with_it_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / "dies.py").write_text(DIES)
+    both = tuple(("sum", Case(dtype, ((4,),))) for dtype in ("float32", "float64"))
+    found = measured.measure(job(cases=both), quiet, (sys.executable, str(tmp_path / "dies.py")))
+    assert set(found.states) == {"sum/float32[4]", "sum/float64[4]"} and not found.ended
+    assert len(found.problems) == 2 and "code 9" in found.problems[0]
+
+
+def test_a_case_that_cannot_be_set_up_is_a_row_for_each_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: Any, shape: Any) -> Any:
+        raise MemoryError("no such memory")
+
+    monkeypatch.setattr(StandInClock, "normal", fails)
+    found = heard(job())
+    assert found.ended and found.rows
+    assert all(row.status == "error" and "no such memory" in row.reason for row in found.rows.values())
 
 
 def test_without_time_nothing_is_begun_and_what_was_not_reached_is_known() -> None:
@@ -302,6 +329,16 @@ def test_the_table_says_what_is_wrong_what_differs_and_what_was_not_reached() ->
     assert "- `cupy/sequential_grid_reduced` failed: `element 0 is 3`" in text
 
 
+@pytest.mark.parametrize(
+    ("reasons", "said"), [("0x0000000000000001", "no reason to slow down"), ("0x0000000000000004", "after 1 of 2")]
+)
+def test_clocks_that_were_slowed_are_said_to_be(reasons: str, said: str) -> None:
+    quick = {"clocks.sm": "1980 MHz", "clocks_event_reasons.active": "0x0000000000000000"}
+    slow = {"clocks.sm": "345 MHz", "clocks_event_reasons.active": reasons}
+    text = markdown(outcome(states={"a": quick, "b": slow, "c": {"nvidia-smi": "did not answer"}}))
+    assert "345 MHz to 1980 MHz" in text and said in text
+
+
 def test_a_row_cannot_hold_a_time_beside_a_failure() -> None:
     with pytest.raises(ValueError, match="only what passed has one"):
         timed(status="failed")
@@ -347,13 +384,18 @@ def test_the_plan_for_a_gpu_names_what_was_asked_for() -> None:
 # ---- the GPU's clock, with NumPy in the place of CuPy
 
 
+class FakePointer:
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def copy_from_device_async(self, source: FakePointer, count: int) -> None:
+        self.array.reshape(-1)[: count // 4] = source.array.reshape(-1)[: count // 4]
+
+
 class FakeArray(np.ndarray):
     @property
     def data(self) -> Any:  # type: ignore[override]
-        return types.SimpleNamespace(copy_from_device_async=self._copy)
-
-    def _copy(self, source: Any, count: int) -> None:
-        self[: count // 4] = source.array.reshape(-1)[: count // 4]
+        return FakePointer(np.asarray(self))
 
 
 class FakeEvent:
@@ -367,8 +409,9 @@ class FakeEvent:
 def fake_cupy() -> Any:
     """As much of CuPy as the clock uses, on the host."""
     cupy: Any = types.ModuleType("cupy")
+    cupy.__version__ = "14.2"
     cupy.float32 = np.float32
-    cupy.empty = np.empty
+    cupy.empty = lambda shape, kind: np.empty(shape, kind).view(FakeArray)
     cupy.ones = lambda count, kind: np.ones(8, kind)
     cupy.zeros = np.zeros
     cupy.sum = lambda array, out: np.sum(array, out=out)
@@ -414,17 +457,38 @@ def test_the_clock_of_a_gpu_asks_cupy_for_what_it_says(monkeypatch: pytest.Monke
     target = clock.empty(100)
     clock.copies["elementwise"](target, x, 100)
     assert np.array_equal(target, -x.reshape(-1)[:100])
-    source = types.SimpleNamespace(data=types.SimpleNamespace(array=x))
-    copied = np.zeros(100, np.float32).view(FakeArray)
-    clock.copies["memcpy"](copied, source, 100)
-    assert np.array_equal(copied, x.reshape(-1)[:100])
+    clock.copies["memcpy"](target, x, 100)
+    assert np.array_equal(target, x.reshape(-1)[:100])
     assert 1e6 < clock.reading_ns(lambda: time.sleep(0.002), 2) < 1e9
     assert clock.flushes_for(10**12) == event_clock.MOST_FLUSHES
     assert clock.free_bytes() == 5
     clock.release()
     assert cupy.freed
     assert clock.seen_by(x, "cupy") is x
-    assert clock.describe()["gpu"] == "A GPU" and clock.describe()["capability"] == "9.0"
+    described = clock.describe()
+    assert (described["gpu"], described["capability"], described["versions"]) == ("A GPU", "9.0", {"cupy": "14.2"})
+
+
+@needs_torch
+def test_cupy_and_torch_see_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy())
+    clock = GpuClock(1)
+    x = clock.normal((3, 4))
+    seen = clock.seen_by(x, "torch_cuda")
+    x[1, 2] = 7
+    assert type(seen).__name__ == "Tensor" and float(seen[1, 2]) == 7
+
+
+def test_the_way_of_a_gpu_with_copies_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    cupy = fake_cupy()
+    cupy.cuda.runtime.memGetInfo = lambda: (10**9, 10**9)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(GpuClock, "state", lambda self: {"clocks.sm": "1980 MHz"})
+    found = heard(job(device="cupy", backends=(), cases=(VECTOR, MATRIX)))
+    assert found.ended and found.device["gpu"] == "A GPU"
+    assert set(found.states) == {f"{operator}/{case.id}" for operator, case in (VECTOR, MATRIX)}
+    assert all(row.backend == "copy" and row.median_ns and row.percent_of_limit for row in found.rows.values())
+    assert len(found.rows) == 4
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,12 @@ _FAST = ["-O2", "-g1"]
 _CHECKS = "thread,alignment,bounds,signed-integer-overflow,integer-divide-by-zero"
 _WATCHED = ["-O1", "-g", f"-fsanitize={_CHECKS}"]
 _WATCHED_BY = {
-    # volatile accesses are told apart
+    # volatile accesses are told apart, a read before a write is not left out, and no check is a trap
     "g++": ["--param", "tsan-distinguish-volatile=1"],
-    "clang++": ["-mllvm", "-tsan-distinguish-volatile"],
+    "clang++": [
+        *("-mllvm", "-tsan-distinguish-volatile", "-mllvm", "-tsan-instrument-read-before-write"),
+        "-fno-sanitize=local-bounds",
+    ],
 }
 HINT = "no C++ compiler is found; type: apt-get install g++ (or clang), or set CXX"
 
@@ -184,7 +187,7 @@ def _compile(
         includes = [f"-iquote{source.path.parent}"]
         _run([found, *options, *includes, "-x", "c++", "-S", str(copy)], part, source)
         if with_gaps:
-            part.write_text(_with_gaps(part.read_text(encoding="utf-8")), encoding="utf-8")
+            part.write_text(_with_gaps(part.read_text("latin-1")), "latin-1")  # strings hold any bytes
         _run([found, "-shared", "-Wl,-Bsymbolic", str(part), str(runtime)], library, source)
 
 

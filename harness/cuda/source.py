@@ -54,7 +54,7 @@ _KERNEL = re.compile(
 )
 _TEMPLATE = re.compile(r"template\s*<")
 _DYNAMIC_SHARED = re.compile(
-    r"extern\s+(?:volatile\s+)?__shared__\s+(?:(?:__align__|alignas)\s*\([^)]*\)\s*)?(?P<type>[^;\[\]=]+?)\s*\b(?P<name>\w+)\s*\[\s*\]\s*;"
+    r"extern\s+(?:volatile\s+)?__shared__\s+(?:(?:__align__|alignas)\s*\((?:[^()]|\([^()]*\))*\)\s*)?(?P<type>[^;\[\]=]+?)\s*\b(?P<name>\w+)\s*\[\s*\]\s*;"
 )
 _UNSUPPORTED = (
     (re.compile(r"\b(?:asm|__asm__|__asm)\b"), "inline PTX"),

@@ -167,24 +167,11 @@ __device__ void loss_of_row(const T* x, const Rows& rows, long long number, long
 }
 
 template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
-__global__ void __launch_bounds__(128)
-cross_entropy_by_warps(const T* x, Rows rows, long long count, long long n,
-    const Target* target, Rows target_rows, const T* weight, long long weight_step, bool weighted,
-    long long ignore_index, A smoothing, A sharpness, A* losses, A* counted, int* flag)
-{
-    if (Warp::row() >= count) return; // whole warps only
-    const Distribution<Target, T> q(target, target_rows, Warp::row(), n, {weight, weight_step, weighted}, ignore_index,
-        smoothing, sharpness);
-    loss_of_row<Target, SPREAD, Warp, ITEMS>(x, rows, Warp::row(), n, q, losses, counted, flag);
-}
-
-template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
 __global__ void __launch_bounds__(512, SPREAD || ITEMS == 8 ? 1 : 2)
 cross_entropy_by_blocks(const T* x, Rows rows, long long count, long long n,
     const Target* target, Rows target_rows, const T* weight, long long weight_step, bool weighted,
     long long ignore_index, A smoothing, A sharpness, A* losses, A* counted, int* flag)
 {
-    if (Block::row() >= count) return; // whole warps only
     const Distribution<Target, T> q(target, target_rows, Block::row(), n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);
     loss_of_row<Target, SPREAD, Block, ITEMS>(x, rows, Block::row(), n, q, losses, counted, flag);
@@ -247,26 +234,11 @@ __device__ void gradient_of_row(const T* x, const Rows& rows, long long number, 
 }
 
 template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
-__global__ void __launch_bounds__(128)
-cross_entropy_gradient_by_warps(const T* g, Rows g_rows, const A* divisor,
-    const T* x, Rows rows, long long count, long long n, const Target* target, Rows target_rows, const T* weight,
-    long long weight_step, bool weighted, long long ignore_index, A smoothing, A sharpness, T* out, Rows out_rows)
-{
-    if (Warp::row() >= count) return; // whole warps only
-    const long long number = Warp::row(), length = n;
-    const Distribution<Target, T> q(target, target_rows, number, n, {weight, weight_step, weighted}, ignore_index,
-        smoothing, sharpness);
-    const A down = A(g[g_rows.start(number)]) / divisor[0];
-    gradient_of_row<Target, SPREAD, Warp, ITEMS>(x, rows, number, length, q, down, out, out_rows);
-}
-
-template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
 __global__ void __launch_bounds__(512)
 cross_entropy_gradient_by_blocks(const T* g, Rows g_rows, const A* divisor,
     const T* x, Rows rows, long long count, long long n, const Target* target, Rows target_rows, const T* weight,
     long long weight_step, bool weighted, long long ignore_index, A smoothing, A sharpness, T* out, Rows out_rows)
 {
-    if (Block::row() >= count) return; // whole warps only
     const long long number = Block::row(), length = n;
     const Distribution<Target, T> q(target, target_rows, number, n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);

@@ -13,10 +13,10 @@ from harness.cuda import Source
 from .online import ONLINE_ORDER, in_a_block, threads_for
 from .reductions import FLOATS
 from .rows import THREADS, blocks_for, c_type, dims_of, rows, rows_of, wide
-from .streaming import SHORT, STREAMING, WARPS, by_columns, columns, summed
+from .streaming import STREAMING, by_columns, columns, summed
 
 PER_LANE = 8
-"""Elements that each thread reads at once, where a row has a warp or a lane."""
+"""Elements that each thread reads at once, where a row has a lane of each warp."""
 
 
 def _instances():
@@ -25,7 +25,6 @@ def _instances():
         yield from (f"cross_entropy_{name}<{t}, {a}>" for name in ("mean", "stored", "counted"))
         for kind in ("long long, false", "long long, true", f"{t}, true"):
             for step in ("cross_entropy", "cross_entropy_gradient"):
-                yield f"{step}_by_warps<{kind}, {PER_LANE}, {t}, {a}>"
                 yield f"{step}_by_blocks<{kind}, {in_a_block(dtype)}, {t}, {a}>"
                 yield f"{step}_by_columns<{kind}, {PER_LANE}, {t}, {a}>"
 
@@ -57,7 +56,7 @@ def check(x, target, weight, ignore_index, label_smoothing):
 
 
 def launch(device, step, x, target, weight, ignore_index, label_smoothing, before, after):
-    """One group of threads for each row: a warp where rows are short, else a block."""
+    """One block for each row, or for 32 rows that lie side by side."""
     along = rows_of(x, class_axis(x))
     t, a = c_type(x.dtype), c_type(wide(x.dtype))
     labels = tuple(target.shape) != tuple(x.shape)
@@ -70,9 +69,6 @@ def launch(device, step, x, target, weight, ignore_index, label_smoothing, befor
     if by_columns(along):
         group, items = "columns", PER_LANE
         grid, block = columns(along, items)
-    elif along.n <= SHORT:
-        group, items = "warps", PER_LANE
-        grid, block = blocks_for(along.count, WARPS), 32 * WARPS
     else:
         group, items = "blocks", in_a_block(x.dtype)
         grid, block = along.count, threads_for(along.n, items)

@@ -87,7 +87,7 @@ __device__ void in_two_readings(const Row<const T>& row, const Row<T>& out)
 }
 
 template <typename Law, int ITEMS, typename T>
-__global__ void __launch_bounds__(512, ITEMS == 8 ? 1 : 2)
+__global__ void __launch_bounds__(1024)
 online_twice(const T* x, Rows rows, long long n, T* y, Rows y_rows)
 {
     const long long number = Block::row();

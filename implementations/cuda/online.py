@@ -7,13 +7,18 @@ from harness.cuda import Source
 
 from .reductions import FLOATS
 from .rows import THREADS, blocks_for, c_type, rows_of, wide
-from .streaming import MOST_BLOCKS, WARPS, by_columns, columns
+from .streaming import WARPS, by_columns, columns
 
 ONLINE_ORDER = Accumulation(Tree("lanes", 2048), strided=Tree("lanes", 256), rescale=256)
 """A tile of a block has 2048 elements or more, one of 32 warps that share a column 256 or more."""
-FEW = 128
+FEW = 512
 """Rows below which a long row is divided among several blocks."""
+MOST_PARTS = 1024
+"""Blocks, all rows together, that share long rows: each of them reads the pairs of all parts of its row."""
 MOST_THREADS = 512
+"""Of a block that keeps its row in registers."""
+LONG = 2**15
+"""Elements above which a row that is read twice has 1024 threads: fewer rows at once, whose tiles stay in the cache."""
 
 
 def in_a_warp(dtype):
@@ -54,7 +59,7 @@ def splits_for(count, n, items, few):
     """Among how many blocks each of `count` rows is divided; 1 for rows that are short, or many."""
     if count >= few or n <= MOST_THREADS * items:
         return 1
-    return max(2, min(blocks_for(n, THREADS * items), MOST_BLOCKS // count))
+    return max(2, min(blocks_for(n, THREADS * items), blocks_for(MOST_PARTS, count)))
 
 
 def pairs(device, x, rows, splits):
@@ -84,9 +89,10 @@ def normalised(device, x, *, dim, law, few=FEW):
         device.launch(kernel, blocks_for(rows.count, WARPS), 32 * WARPS, 0, arguments)
     elif splits == 1:
         threads = threads_for(rows.n, items)
-        name = "online_by_blocks" if rows.n <= threads * items else "online_twice"
-        kernel = ONLINE.kernel(f"{name}<{law}, {items}, {t}>")
-        device.launch(kernel, rows.count, threads, 0, (x, rows.layout, rows.n, y, below.layout))
+        fits = rows.n <= threads * items
+        kernel = ONLINE.kernel(f"{'online_by_blocks' if fits else 'online_twice'}<{law}, {items}, {t}>")
+        block = 1024 if rows.n > LONG else threads
+        device.launch(kernel, rows.count, block, 0, (x, rows.layout, rows.n, y, below.layout))
     else:
         parts = pairs(device, x, rows, splits)
         kernel = ONLINE.kernel(f"online_shares<{law}, {items}, {t}, {c_type(wide(x.dtype))}>")

@@ -35,7 +35,8 @@ __global__ void sum_rows(const T* x, Rows rows, long long count, long long n, Ou
 
 // rows that lie side by side: 32 for each block
 template <typename T, typename Out>
-__global__ void sum_columns(const T* x, Rows rows, long long count, long long n, Out* out)
+__global__ void __launch_bounds__(1024)
+sum_columns(const T* x, Rows rows, long long count, long long n, Out* out)
 {
     const bool inside = Column::row() < count;
     const Row<const T> row(x, rows, inside ? Column::row() : 0, inside ? n : 0);

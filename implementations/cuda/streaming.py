@@ -21,8 +21,8 @@ WARPS = 4
 """Of one block, where each warp has a row."""
 ENOUGH_COLUMNS = 4096
 """Rows side by side that keep a GPU busy with 32 for each block, however long they are."""
-MOST_BLOCKS = 1024
-"""Among which long rows are divided: about as many as run at the same time on a large GPU."""
+MOST_BLOCKS = 2048
+"""Among which long rows are divided: a few times as many as run at the same time on a large GPU."""
 ITEMS = {8: 8, 4: 16, 2: 16}
 """Elements that each thread reads at once, by the size of an element."""
 SUM_ORDER = Accumulation(Tree("lanes", 2048), strided=Tree("lanes", 256))
@@ -60,7 +60,7 @@ def _launched(device, x, layout, dtype):
     out = device.empty((count,), dtype)
     types = c_type(x.dtype), c_type(dtype)
     items = ITEMS[x.dtype.itemsize]
-    splits = min(blocks_for(n, items * THREADS), max(1, MOST_BLOCKS // count))
+    splits = min(blocks_for(n, items * THREADS), blocks_for(MOST_BLOCKS, count))
     if by_columns(layout):
         kernel = STREAMING.kernel(f"sum_columns<{types[0]}, {types[1]}>")
         device.launch(kernel, *columns(layout, items), 0, (x, layout.layout, count, n, out))

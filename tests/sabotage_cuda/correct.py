@@ -122,6 +122,13 @@ CORRECT = (
         lambda x, n: {"scanned": np.concatenate((x[:96].cumsum(), x[96:].cumsum()))},
     ),
     Entry(
+        "correct_scan_by_shuffles",
+        None,
+        Launch(2, 256),
+        {"x": ints(400, dtype="float64"), "scanned": empty(400, "float64"), "n": 400},
+        lambda x, n: {"scanned": np.concatenate((x[:256].cumsum(), x[256:].cumsum()))},
+    ),
+    Entry(
         "correct_tiles_of_sixteen",
         None,
         Launch(2, 64),
@@ -184,6 +191,18 @@ CORRECT = (
         Launch(3, 64, 512),
         {"x": floats((3, 100), -20, 20), "largest": empty(3, "float32"), "where": empty(3), "cols": 100},
         lambda x, cols: {"largest": x.max(1), "where": x.argmax(1)},
+    ),
+    Entry(
+        "correct_dynamic_shared_of_any_type",
+        None,
+        Launch(2, 64, 512),
+        {
+            "x": ints((2, 64), dtype="float64"),
+            "y": empty((2, 64), "float64"),
+            "a": ints((2, 64), dtype="int16"),
+            "b": empty((2, 64), "int16"),
+        },
+        lambda x, a: {"y": np.roll(x, -1, 1), "b": np.roll(a, -5, 1)},
     ),
     Entry(
         "correct_constant_and_device_variables",

@@ -69,6 +69,11 @@ struct UbBounds {
 struct UbOverflow {
     UbLocation location;
     const UbType* type;
+    // clang++ leaves the upper bits of an operand at zero
+    long long value(uintptr_t operand) const {
+        const unsigned unused = 64 - (1u << (type->info >> 1));
+        return (long long)(operand << unused) >> unused;
+    }
 };
 
 static void undefined(int kind, const UbLocation& location, const char* format, ...) {
@@ -91,13 +96,13 @@ void __ubsan_handle_out_of_bounds(UbBounds* data, uintptr_t index) {
 }
 #define KH_OVERFLOW(operation, sign)                                                                               \
     void __ubsan_handle_##operation##_overflow(UbOverflow* data, uintptr_t a, uintptr_t b) {                          \
-        undefined(INTEGER_OVERFLOW, data->location, "%lld %s %lld does not fit into %s", (long long)a, sign, (long long)b, data->type->name); \
+        undefined(INTEGER_OVERFLOW, data->location, "%lld %s %lld does not fit into %s", data->value(a), sign, data->value(b), data->type->name); \
     }
 KH_OVERFLOW(add, "+")
 void __ubsan_handle_sub_overflow(UbOverflow* data, uintptr_t a, uintptr_t b) {
     // (1 << lane) - 1 is how CUDA code makes the mask of lower lanes: in lane 31 an overflow by the letter, and right everywhere
-    if (intptr_t(a) == INT32_MIN && b == 1) return;
-    undefined(INTEGER_OVERFLOW, data->location, "%lld - %lld does not fit into %s", (long long)a, (long long)b, data->type->name);
+    if (data->value(a) == INT32_MIN && b == 1) return;
+    undefined(INTEGER_OVERFLOW, data->location, "%lld - %lld does not fit into %s", data->value(a), data->value(b), data->type->name);
 }
 KH_OVERFLOW(mul, "*")
 void __ubsan_handle_negate_overflow(UbOverflow* data, uintptr_t) {
