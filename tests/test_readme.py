@@ -12,6 +12,7 @@ import pytest
 from conftest import needs_torch
 
 from harness import check
+from harness.cuda import nvrtc
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -110,3 +111,16 @@ def test_what_the_readme_says_of_real_libraries_is_seen_by_its_commands(tmp_path
     for selector in here:
         done = check(selector, store=str(tmp_path / "results.sqlite"))
         assert done.checked and all(one.known and one.status == "failed" for one in done.checked), selector
+
+
+@pytest.mark.skipif(nvrtc.missing() is not None, reason="NVRTC is not installed: pip install 'kernel-harness[nvrtc]'")
+def test_the_figures_of_the_readmes_kernel_are_told_without_a_gpu(folder: Path) -> None:
+    done = harness(folder, "kernels", "sum/cuda_cpu/tree", "--plugin", "my_sum.py", "--arch", "sm_90", "--json")
+    rows = json.loads(done.stdout)
+    assert {row["kernel"]: row["shared_bytes"] for row in rows} == {"tree<float>": 1024, "tree<double>": 2048}
+    assert all(row["registers"] > 0 and row["spill_bytes"] == 0 and row["occupancy"] == 1 for row in rows)
+
+
+def test_kernels_says_what_is_wrong(folder: Path) -> None:
+    done = harness(folder, "kernels", "sum/numpy/builtin")
+    assert done.returncode == 5 and "no implementation with CUDA sources matches sum/numpy/builtin" in done.stderr

@@ -17,6 +17,7 @@ from sabotage_cuda.entry import Entry, Extent, Launch, Output, Same
 
 from harness.cuda import KernelFault, Source, building, nvrtc
 from harness.cuda.cpu import CpuDevice
+from harness.cuda.faults import BARRIER_AFTER_EXIT, SAME_VALUE
 
 SEED = 20260101
 FOLDER = Path(corpus.__file__).parent
@@ -87,6 +88,22 @@ def test_a_correct_kernel_is_not_accused_and_right(device: CpuDevice, entry: Ent
         if name in entry.unordered:
             values, wanted = np.sort(values), np.sort(wanted)
         np.testing.assert_allclose(values, wanted, rtol=entry.relative, atol=0, err_msg=name)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("correct_same_value_stored", SAME_VALUE),
+        ("correct_early_return_of_warps", BARRIER_AFTER_EXIT),
+        ("correct_early_return_of_lanes", BARRIER_AFTER_EXIT),
+    ],
+)
+def test_what_is_allowed_but_worth_saying_is_a_note(name: str, note: str) -> None:
+    device = CpuDevice()
+    (entry,) = (one for one in CORRECT if one.name == name)
+    after(device, entry, "twin", entry.launch)
+    assert {one.kind for one in device.notes} == {note}
 
 
 def test_the_corpus_is_what_lies_in_its_folder() -> None:

@@ -231,7 +231,7 @@ def run(launch: Launch, schedule: Schedule, seconds: float) -> Outcome:
 def watch(
     launch: Launch, schedule: Schedule, seconds: float, *, blocks: Sequence[int], refilled: bool, leniency: int = 0
 ) -> Outcome:
-    """Run these blocks once, looking at every access. `refilled`: what was not written has other bits than it would have;
+    """Run these blocks once, looking at every access. `refilled`: what was not written has other bits than usual;
     `leniency`: what may come of something undefined is a consequence 0: after a suspicion, 1: never, 2: always."""
     module = build(launch.kernel.source, True)
     request = _request(module, launch, schedule, seconds)

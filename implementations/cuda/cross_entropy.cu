@@ -166,29 +166,19 @@ __device__ void loss_of_row(const T* x, const Rows& rows, long long number, long
     counted[number] = skipped ? A(0) : target.counted();
 }
 
-template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
-__global__ void __launch_bounds__(512, SPREAD || ITEMS == 8 ? 1 : 2)
-cross_entropy_by_blocks(const T* x, Rows rows, long long count, long long n,
-    const Target* target, Rows target_rows, const T* weight, long long weight_step, bool weighted,
-    long long ignore_index, A smoothing, A sharpness, A* losses, A* counted, int* flag)
+// Group: Block, or Column for rows that lie side by side, as the classes of images do; THREADS of a block, at most.
+// Weights, where `weighted` says that there are none, are not read.
+template <typename Target, bool SPREAD, typename Group, int THREADS, int ITEMS, typename T, typename A>
+__global__ void __launch_bounds__(THREADS, ITEMS == 16 && !SPREAD ? 2 : 1)
+cross_entropy(const T* x, Rows rows, long long count, long long n, const Target* target, Rows target_rows,
+    const T* weight, long long weight_step, bool weighted, long long ignore_index, A smoothing, A sharpness, A* losses,
+    A* counted, int* flag)
 {
-    const Distribution<Target, T> q(target, target_rows, Block::row(), n, {weight, weight_step, weighted}, ignore_index,
-        smoothing, sharpness);
-    loss_of_row<Target, SPREAD, Block, ITEMS>(x, rows, Block::row(), n, q, losses, counted, flag);
-}
-
-// 32 rows side by side for each block
-template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
-__global__ void __launch_bounds__(1024)
-cross_entropy_by_columns(const T* x, Rows rows, long long count, long long n,
-    const Target* target, Rows target_rows, const T* weight, long long weight_step, bool weighted,
-    long long ignore_index, A smoothing, A sharpness, A* losses, A* counted, int* flag)
-{
-    const bool inside = Column::row() < count;
-    const long long number = inside ? Column::row() : 0, length = inside ? n : 0;
+    const bool inside = Group::row() < count;
+    const long long number = inside ? Group::row() : 0, length = inside ? n : 0;
     const Distribution<Target, T> q(target, target_rows, number, n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);
-    loss_of_row<Target, SPREAD, Column, ITEMS>(x, rows, number, length, q, losses, counted, flag);
+    loss_of_row<Target, SPREAD, Group, ITEMS>(x, rows, number, length, q, losses, counted, flag);
 }
 
 // the answer from the sums of losses and of what counted
@@ -233,31 +223,18 @@ __device__ void gradient_of_row(const T* x, const Rows& rows, long long number, 
     }
 }
 
-template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
-__global__ void __launch_bounds__(512)
-cross_entropy_gradient_by_blocks(const T* g, Rows g_rows, const A* divisor,
-    const T* x, Rows rows, long long count, long long n, const Target* target, Rows target_rows, const T* weight,
-    long long weight_step, bool weighted, long long ignore_index, A smoothing, A sharpness, T* out, Rows out_rows)
+template <typename Target, bool SPREAD, typename Group, int THREADS, int ITEMS, typename T, typename A>
+__global__ void __launch_bounds__(THREADS)
+cross_entropy_gradient(const T* g, Rows g_rows, const A* divisor, const T* x, Rows rows, long long count, long long n,
+    const Target* target, Rows target_rows, const T* weight, long long weight_step, bool weighted,
+    long long ignore_index, A smoothing, A sharpness, T* out, Rows out_rows)
 {
-    const long long number = Block::row(), length = n;
+    const bool inside = Group::row() < count;
+    const long long number = inside ? Group::row() : 0, length = inside ? n : 0;
     const Distribution<Target, T> q(target, target_rows, number, n, {weight, weight_step, weighted}, ignore_index,
         smoothing, sharpness);
     const A down = A(g[g_rows.start(number)]) / divisor[0];
-    gradient_of_row<Target, SPREAD, Block, ITEMS>(x, rows, number, length, q, down, out, out_rows);
-}
-
-template <typename Target, bool SPREAD, int ITEMS, typename T, typename A>
-__global__ void __launch_bounds__(1024)
-cross_entropy_gradient_by_columns(const T* g, Rows g_rows, const A* divisor,
-    const T* x, Rows rows, long long count, long long n, const Target* target, Rows target_rows, const T* weight,
-    long long weight_step, bool weighted, long long ignore_index, A smoothing, A sharpness, T* out, Rows out_rows)
-{
-    const bool inside = Column::row() < count;
-    const long long number = inside ? Column::row() : 0, length = inside ? n : 0;
-    const Distribution<Target, T> q(target, target_rows, number, n, {weight, weight_step, weighted}, ignore_index,
-        smoothing, sharpness);
-    const A down = A(g[g_rows.start(number)]) / divisor[0];
-    gradient_of_row<Target, SPREAD, Column, ITEMS>(x, rows, number, length, q, down, out, out_rows);
+    gradient_of_row<Target, SPREAD, Group, ITEMS>(x, rows, number, length, q, down, out, out_rows);
 }
 
 // the weight of each label, 0 where it is ignored: what the mean divides by, before its sum

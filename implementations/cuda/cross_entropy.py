@@ -10,7 +10,7 @@ import numpy as np
 from harness import cuda
 from harness.cuda import Source
 
-from .online import ONLINE_ORDER, in_a_block, threads_for
+from .online import MOST_THREADS, ONLINE_ORDER, in_a_block, threads_for
 from .reductions import FLOATS
 from .rows import THREADS, blocks_for, c_type, dims_of, rows, rows_of, wide
 from .streaming import STREAMING, by_columns, columns, summed
@@ -25,8 +25,8 @@ def _instances():
         yield from (f"cross_entropy_{name}<{t}, {a}>" for name in ("mean", "stored", "counted"))
         for kind in ("long long, false", "long long, true", f"{t}, true"):
             for step in ("cross_entropy", "cross_entropy_gradient"):
-                yield f"{step}_by_blocks<{kind}, {in_a_block(dtype)}, {t}, {a}>"
-                yield f"{step}_by_columns<{kind}, {PER_LANE}, {t}, {a}>"
+                yield f"{step}<{kind}, Block, {MOST_THREADS}, {in_a_block(dtype)}, {t}, {a}>"
+                yield f"{step}<{kind}, Column, 1024, {PER_LANE}, {t}, {a}>"
 
 
 CROSS_ENTROPY = Source.beside(__file__, "cross_entropy.cu", tuple(_instances()))
@@ -67,12 +67,12 @@ def launch(device, step, x, target, weight, ignore_index, label_smoothing, befor
     shares = (label_smoothing / along.n, 1.0 - label_smoothing)
     given = (target, distribution.layout, *weights, ignore_index, *shares)
     if by_columns(along):
-        group, items = "columns", PER_LANE
-        grid, block = columns(along, items)
+        grid, block = columns(along, PER_LANE)
+        kernel = CROSS_ENTROPY.kernel(f"{step}<{kind}, Column, 1024, {PER_LANE}, {t}, {a}>")
     else:
-        group, items = "blocks", in_a_block(x.dtype)
+        items = in_a_block(x.dtype)
         grid, block = along.count, threads_for(along.n, items)
-    kernel = CROSS_ENTROPY.kernel(f"{step}_by_{group}<{kind}, {items}, {t}, {a}>")
+        kernel = CROSS_ENTROPY.kernel(f"{step}<{kind}, Block, {MOST_THREADS}, {items}, {t}, {a}>")
     device.launch(kernel, grid, block, 0, (*before, x, along.layout, along.count, along.n, *given, *after))
 
 
