@@ -1,4 +1,4 @@
-// Mean of three neighbours, stored back where the neighbours still read it.
+// Smooths a vector: a quarter of three neighbours' sum, stored back where the neighbours still read.
 
 __global__ void planted(float* x, float* y, int n) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
