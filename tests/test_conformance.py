@@ -22,7 +22,8 @@ EXACT = {"max", "argmax", "expand", "where", "one_hot", "gumbel_softmax"}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Every conformance case of every implementation on NumPy, PyTorch and the CPU device, with a fresh seed."""
-    return harness.check("*/numpy/*", "*/torch/*", "*/cuda_cpu/*", store=str(tmp_path_factory.mktemp("store") / "results.sqlite"))
+    store = str(tmp_path_factory.mktemp("store") / "results.sqlite")
+    return harness.check("*/numpy/*", "*/torch/*", "*/cuda_cpu/*", store=store)
 
 
 def test_nothing_that_is_built_in_is_wrong(run: Run) -> None:

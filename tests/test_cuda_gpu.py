@@ -78,7 +78,7 @@ class Cupy(types.ModuleType):
         errors = types.SimpleNamespace(CUDADriverError=CUDAError, CUDARuntimeError=CUDAError)
         compiler = types.SimpleNamespace(CompileException=type("CompileException", (Exception,), {}))
         self.cuda = types.SimpleNamespace(
-            driver=errors, runtime=errors, compiler=compiler, get_current_stream=lambda: Stream()
+            driver=errors, runtime=errors, compiler=compiler, get_current_stream=Stream
         )
 
     def empty(self, shape: Any, dtype: Any) -> Array:

@@ -14,7 +14,7 @@ from harness.implementations.cuda.rows import joined, rows
 from harness.implementations.numpy import blocks as twins
 
 from harness.cuda import KernelFault, Source, cpu
-from harness.cuda.building import compiler
+from harness.cuda.building import build, compiler
 from harness.cuda.memory import from_host
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
@@ -26,9 +26,10 @@ HERE = Path(cross_entropy.__file__).parent
 @pytest.fixture(scope="module")
 def built() -> None:
     """All sources are compiled before the first test, and not in the time of one."""
-    for source in (*softmax.BY_BLOCKS, dot.DOT, online.ONLINE, streaming.STREAMING, movement.MOVEMENT):
-        cpu.CpuDevice().prepare(source)
-    cpu.CpuDevice().prepare(cross_entropy.CROSS_ENTROPY)
+    sources = (*softmax.BY_BLOCKS, dot.DOT, online.ONLINE, streaming.STREAMING, movement.MOVEMENT)
+    for source in (*sources, cross_entropy.CROSS_ENTROPY):
+        for watched in (False, True):
+            build(source, watched)
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from harness.cuda import building
 from harness.cases.softmax import softmax
 
+from harness.cuda import building
 from harness.declare import Accumulation, Case, Operator, Tree
 from harness.judge.compare import compare
 from harness.judge.truth import Truth, draw_inputs, generator, truth

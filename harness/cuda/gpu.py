@@ -64,7 +64,7 @@ class CupyDevice(Device):
             raise _crash([kernel], f"the driver refused the launch: {error}") from error
 
     def wait(self) -> None:
-        """Wait for the stream. Raises KernelFault with the kernels launched since the last `work`: one of them failed."""
+        """Wait for the stream. Raises KernelFault with the kernels since the last `work`: one of them failed."""
         import cupy
 
         try:

@@ -1,5 +1,7 @@
 """Host sides of kernels that hide what their kernels do wrong."""
 
+import contextlib
+
 import numpy as np
 
 from harness import cuda
@@ -10,10 +12,8 @@ KERNELS = cuda.Source.beside(__file__, "wrong_kernels.cu")
 @cuda.implementation("sum", sources=[KERNELS])
 def swallows_the_fault(device, x, *, dim=None):
     out = device.zeros((), "float32")
-    try:
+    with contextlib.suppress(Exception):
         device.launch(KERNELS.kernel("races"), 1, 256, 0, (x, out, x.size))
-    except Exception:
-        pass
     return device.upload(np.asarray(device.read_back(x).sum(dtype=np.float64)).astype(np.float32))
 
 
