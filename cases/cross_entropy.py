@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from harness import Case, Mutant, Operator, Probe, Property, grid
+from harness.judge.arithmetic import Arithmetic
 from harness.judge.formula import derived_from, gradients_of, reduced, spread
 from harness.judge.tracked import Tracked, exp, log, where
 from harness.precision import FLOATS, round_to, widen
@@ -69,7 +70,35 @@ def log_softmax(x: Tracked) -> Tracked:
     kept = tuple(1 if axis == along else size for axis, size in enumerate(x.shape))
     # such weights are 0 in every format, however far off t is
     weights = exp(where(t.value < NO_WEIGHT, NO_WEIGHT, t))
-    return t - log(weights.sum(along)).reshape(kept)
+    total = weights.sum(along)
+    if rescales := rescalings(x):
+        # each multiplies what is there so far by an exp
+        total = total.widened(total.value * rescales * (arithmetic_of(x).exp_error + 2))
+    return t - log(total).reshape(kept)
+
+
+def arithmetic_of(x: Tracked) -> Arithmetic:
+    assert x.rounding is not None
+    return x.rounding.arithmetic
+
+
+def rescalings(x: Tracked) -> int:
+    """How often a running maximum may grow along the classes, by the claim; 0 for an oracle."""
+    return 0 if x.rounding is None else arithmetic_of(x).rescales(x.shape[class_axis(x.shape)])
+
+
+def added_up(y: Tracked, x: Tracked) -> Tracked:
+    """y where all classes are added up: against a running maximum x - max is rounded before the maximum is known, and
+    once more when it grows, each time by at most the distance between the largest and the smallest logit."""
+    if not rescalings(x):
+        return y
+    finite = np.where(np.isfinite(x.value), x.value, np.nan)
+    with np.errstate(all="ignore"):
+        low, high = (
+            pick(finite, axis=class_axis(x.shape), keepdims=True, initial=start, where=np.isfinite(x.value))
+            for pick, start in ((np.min, np.inf), (np.max, -np.inf))
+        )
+    return y.widened(np.broadcast_to(2 * (high - low), y.shape))
 
 
 def check(x: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float) -> None:
@@ -100,14 +129,15 @@ def formula(
     y = log_softmax(x)
     if isinstance(target, Tracked):
         p = target if s == 0 else target * (1.0 - s) + s / x.shape[along]
-        terms = y * p
+        terms = added_up(y, x) * p
         losses = -(terms if weight is None else terms * tall(weight, x)).sum(along)
         return reduced(losses, reduction)
     safe, ignored, each, total = counted(x, target, weight, ignore_index)
     losses = -picked(y, safe)
     losses = losses if each is None else losses * each
     if s:
-        spread_out = -(y if weight is None else y * tall(weight, x)).sum(along)
+        all_of_it = added_up(y, x)
+        spread_out = -(all_of_it if weight is None else all_of_it * tall(weight, x)).sum(along)
         losses = losses * (1.0 - s) + spread_out * (s / x.shape[along])
     return reduced(where(ignored, 0.0, losses), reduction, total)
 

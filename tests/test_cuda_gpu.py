@@ -77,9 +77,7 @@ class Cupy(types.ModuleType):
         self.RawModule, self.ndarray = RawModule, Array
         errors = types.SimpleNamespace(CUDADriverError=CUDAError, CUDARuntimeError=CUDAError)
         compiler = types.SimpleNamespace(CompileException=type("CompileException", (Exception,), {}))
-        self.cuda = types.SimpleNamespace(
-            driver=errors, runtime=errors, compiler=compiler, get_current_stream=Stream
-        )
+        self.cuda = types.SimpleNamespace(driver=errors, runtime=errors, compiler=compiler, get_current_stream=Stream)
 
     def empty(self, shape: Any, dtype: Any) -> Array:
         return np.empty(shape, dtype).view(Array)

@@ -71,11 +71,16 @@ def rows_of(x, dim):
 
     Raises IndexError for a dim that is out of range.
     """
+    return rows(*outer_and_inner(x, dim))
+
+
+def outer_and_inner(x, dim):
+    """The dimensions of x that count rows along `dim`, and those inside a row (all of them for None)."""
     dims = dims_of(x)
     axis = None if dim is None else check_dim(x, dim)
     if axis is None or not dims:
-        return rows([], dims)
-    return rows(dims[:axis] + dims[axis + 1 :], [dims[axis]])
+        return [], dims
+    return dims[:axis] + dims[axis + 1 :], [dims[axis]]
 
 
 def lined_up(count, n):

@@ -70,3 +70,11 @@ sum_streaming(const T* x, Rows rows, long long n, int splits, A* partials, int* 
     total = Block::all<Sum>(total);
     if (threadIdx.x == 0) out[number] = Out(total);
 }
+
+// sums that become means, and cotangents that become shares: `from` maps the number of an element to its place
+template <typename T, typename Out>
+__global__ void quotients(const T* x, Rows from, long long count, double divisor, Out* out)
+{
+    const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (i < count) out[i] = Out(Wide<T>(x[from.start(i)]) / Wide<T>(divisor));
+}

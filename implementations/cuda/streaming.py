@@ -4,13 +4,14 @@ from harness import Accumulation, Tree
 from harness.cuda import Source
 
 from .reductions import PASSES
-from .rows import THREADS, blocks_for, c_type, joined, lined_up, rows, wide
+from .rows import THREADS, blocks_for, c_type, dims_of, joined, lined_up, rows, wide
 
 STREAMING = Source.beside(
     __file__,
     "streaming.cu",
     (
         *(f"sum_rows<{group}, {c_type(a)}, {c_type(b)}>" for group in ("Warp", "Block") for a, b in PASSES),
+        *(f"quotients<{c_type(a)}, {c_type(b)}>" for a, b in PASSES),
         *(f"sum_columns<{c_type(a)}, {c_type(b)}>" for a, b in PASSES),
         *(f"sum_streaming<{c_type(a)}, {c_type(wide(a))}, {c_type(b)}>" for a, b in PASSES),
     ),
@@ -76,4 +77,14 @@ def _launched(device, x, layout, dtype):
     else:
         kernel = STREAMING.kernel(f"sum_rows<Block, {types[0]}, {types[1]}>")
         device.launch(kernel, count, THREADS, 0, (x, layout.layout, count, n, out))
+    return out
+
+
+def divided(device, x, divisor, dtype):
+    """x / divisor, as an array of the same shape and of `dtype`."""
+    out = device.empty(x.shape, dtype)
+    if out.size:
+        kernel = STREAMING.kernel(f"quotients<{c_type(x.dtype)}, {c_type(dtype)}>")
+        arguments = (x, rows(dims_of(x), []).layout, out.size, divisor, out)
+        device.launch(kernel, blocks_for(out.size), THREADS, 0, arguments)
     return out

@@ -11,7 +11,7 @@ from harness.cuda import Source
 
 from .movement import MOVEMENT, repeated
 from .reductions import ORDERS, claim, instances, reduced
-from .rows import THREADS, c_type, dims_of, rows_of
+from .rows import THREADS, c_type, outer_and_inner, rows_of
 from .streaming import STREAMING, SUM_ORDER, summed
 
 SUM = Source.beside(__file__, "sum.cu", instances(*(f"sum_{order}" for order in ORDERS)))
@@ -63,6 +63,5 @@ warp_shuffle_grid_reduced = _by_blocks("warp_shuffle", "grid_reduced")
 
 @cuda.implementation("sum", sources=(STREAMING, MOVEMENT), accumulation=SUM_ORDER, gradient=gradient)
 def streaming(device, x, *, dim=None):
-    shape, dims = rows_of(x, dim).outer_shape, dims_of(x)
-    outer, inner = ([], dims) if dim is None or x.ndim == 0 else (dims, [dims.pop(dim)])
-    return device.reshaped(summed(device, x, outer, inner, x.dtype.name), shape)
+    outer, inner = outer_and_inner(x, dim)
+    return device.reshaped(summed(device, x, outer, inner, x.dtype.name), [length for length, _ in outer])
