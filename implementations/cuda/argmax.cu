@@ -50,10 +50,9 @@ template <typename T, typename A>
 __global__ void argmax_sequential(const T* x, Rows rows, long long n, int blocks, A* values, long long* places)
 {
     const Place at(blocks);
-    // what stands beyond the end is no better than anything, and comes last
-    Candidate<A> mine = {-infinity<A>(), n};
-    if (at.i < n) mine = {A(x[rows.at(at.row, at.i)]), at.i};
-    mine = best_of_block(mine);
+    // beyond the end: the row's last element once more, which is no better than itself and stands no earlier
+    const long long i = at.i < n ? at.i : n - 1;
+    const Candidate<A> mine = best_of_block(Candidate<A>{A(x[rows.at(at.row, i)]), i});
     if (threadIdx.x == 0) {
         values[blockIdx.x] = mine.value;
         places[blockIdx.x] = mine.place;
@@ -66,9 +65,8 @@ __global__ void argmax_of_pairs(
     const A* candidates, const long long* stand, long long n, int blocks, A* values, long long* places)
 {
     const Place at(blocks);
-    Candidate<A> mine = {-infinity<A>(), 0x7fffffffffffffffLL};
-    if (at.i < n) mine = {candidates[at.row * n + at.i], stand[at.row * n + at.i]};
-    mine = best_of_block(mine);
+    const long long i = at.row * n + (at.i < n ? at.i : n - 1);
+    const Candidate<A> mine = best_of_block(Candidate<A>{candidates[i], stand[i]});
     if (threadIdx.x == 0) {
         values[blockIdx.x] = mine.value;
         places[blockIdx.x] = mine.place;

@@ -9,12 +9,13 @@ from harness.cuda import Source
 from .reductions import FLOATS, threads_for
 from .rows import THREADS, blocks_for, c_type, rows_of, wide
 
+INTEGERS = ("int64", "int32")
 ARGMAX = Source.beside(
     __file__,
     "argmax.cu",
     (
-        *(f"argmax_sequential<{c_type(dtype)}, {c_type(wide(dtype))}>" for dtype in FLOATS),
-        *(f"argmax_of_pairs<{a}>" for a in ("float", "double")),
+        *(f"argmax_sequential<{c_type(dtype)}, {c_type(wide(dtype))}>" for dtype in (*FLOATS, *INTEGERS)),
+        *(f"argmax_of_pairs<{c_type(a)}>" for a in ("float32", "float64", *INTEGERS)),
     ),
 )
 

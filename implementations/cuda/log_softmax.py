@@ -1,6 +1,6 @@
 """log_softmax: (x - max) - log(sum(exp(x - max))) along dim.
 
-online   one reading to reduce, and the row in registers or one more reading to write: see online.cu
+online   one reading to reduce, and a row in registers, or one more reading to write: see online.cu
 """
 
 from harness import cuda

@@ -1,7 +1,7 @@
 """logsumexp: max + log(sum(exp(x - max))) along dim; where the maximum is infinite, the maximum itself.
 
 grid_reduced   maxima and sums of blocks, finished by a second reduction on the device: see softmax.cu
-online         one reading, by running pairs of a maximum and a sum: see online.cu
+online         one reading, by running pairs (maximum, sum): see online.cu
 """
 
 from harness import cuda

@@ -2,7 +2,7 @@
 
 host_round_trip   maxima of blocks to the host, finished one by one; sums of exp to the host, finished one by one
 grid_reduced      the same with both finished by a second reduction on the device; see softmax.cu for both
-online            one reading to reduce, and the row in registers or one more reading to write: see online.cu
+online            one reading to reduce, and a row in registers, or one more reading to write: see online.cu
 """
 
 import numpy as np
