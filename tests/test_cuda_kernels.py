@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness.implementations.cuda import cross_entropy, dot, logsumexp, max, movement, online, softmax, streaming, sum
+from harness.implementations.cuda import (
+    argmax,
+    cross_entropy,
+    dot,
+    logsumexp,
+    max,
+    movement,
+    online,
+    softmax,
+    streaming,
+    sum,
+)
 from harness.implementations.cuda.reductions import FINISHES, ORDERS
 from harness.implementations.cuda.rows import joined, rows
 from harness.implementations.numpy import blocks as twins
@@ -26,7 +37,7 @@ HERE = Path(cross_entropy.__file__).parent
 @pytest.fixture(scope="module")
 def built() -> None:
     """All sources are compiled before the first test, and not in the time of one."""
-    sources = (*softmax.BY_BLOCKS, dot.DOT, online.ONLINE, streaming.STREAMING, movement.MOVEMENT)
+    sources = (*softmax.BY_BLOCKS, argmax.ARGMAX, dot.DOT, online.ONLINE, streaming.STREAMING, movement.MOVEMENT)
     for source in (*sources, cross_entropy.CROSS_ENTROPY):
         for watched in (False, True):
             build(source, watched)
@@ -82,6 +93,15 @@ def test_softmax_and_logsumexp_by_blocks_of_any_number_of_warps(device: Any, blo
         assert np.allclose(y, np.exp(x - expected), rtol=1e-5, atol=0)
     y = host(device, logsumexp.by_blocks(device, there, dim=1, block=block))
     assert np.allclose(y, expected[:, 0], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("block", [32, 96, 160, 1024])
+def test_positions_by_blocks_of_any_number_of_warps(device: Any, block: int) -> None:
+    for n in (1, 33, 97, 2500):
+        x = integers(3, n)
+        x[2, n // 2 :] = np.nan
+        found = host(device, argmax.by_blocks(device, device.upload(x), dim=1, block=block))
+        assert np.array_equal(found, np.argmax(x, axis=1))
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -67,9 +67,11 @@ struct Column {
     }
 };
 
+// T without const
 template <typename T> struct Plain { using type = T; };
 template <typename T> struct Plain<const T> { using type = T; };
 
+// what one instruction moves
 template <typename T> struct alignas(16) Pack {
     static constexpr int LENGTH = 16 / sizeof(T);
     T value[LENGTH];
@@ -77,14 +79,14 @@ template <typename T> struct alignas(16) Pack {
 
 // One row. It is read and written in tiles of ITEMS elements for each thread of a group. A thread has packs of
 // neighbours, and the packs of neighbouring threads lie side by side, so that a warp moves 512 bytes at once; with
-// packs of 4 and 8 items in a group of 32 threads:
+// packs of 4 (float) and 8 items in a group of 32 threads:
 //
 //     element   0 1 2 3   4 5 6 7   ...   124 .. 127   128 ..     ...  252 .. 255 | next tile
 //     thread    0         1         ...   31           0          ...  31         | 0
 //     item      0 1 2 3   0 1 2 3   ...   0 1 2 3      4 5 6 7    ...  4 5 6 7    | 0 1 2 3
 //
-// The elements of a row lie at one distance (`inner` is 1). Where that is not 1, or a row does not begin at a multiple of 16
-// bytes, the same elements go one by one: slower, but in the same places, so that the answer has the same bits.
+// The elements of a row lie at one distance (`inner` is 1). Where that is not 1, or a row does not begin at a multiple of
+// 16 bytes, the same elements go one by one: slower, but in the same places, so that the answer has the same bits.
 template <typename T> struct Row {
     using Element = typename Plain<T>::type;
     using Whole = Pack<Element>;

@@ -1,8 +1,8 @@
 // softmax, log_softmax and logsumexp, as fast as memory goes: a row is read once to reduce it, and, where there is
-// something to write for each element, stays in registers as far as it fits, or is read once more.
+// something to write for each element, stays in registers where it fits, or is read once more.
 //
 //     n <= 1024           online_by_warps    a warp for each row, which is in its registers: no barrier
-//     n <= 8192           online_by_blocks   a block for each row, which is in its registers
+//     n <= 8192           online_by_blocks   a block for each row, which is in its registers (double: half as many)
 //     beyond              online_twice       a block for each row, reduced as a running pair and read once more
 //     side by side        online_by_columns  a lane for each row, where rows lie side by side and their elements apart
 //     beyond, few rows    online_pairs       several blocks for each row, each of which leaves a pair (top, total),
