@@ -165,6 +165,10 @@ def _key(source: Source, libraries: str) -> str:
         digest.update(part.encode() + b"\0")
     with contextlib.suppress(OSError):
         digest.update(Path(source.file).read_bytes())
+        # what a module declares may come from those beside it, which it imports
+        for beside in sorted(Path(source.file).parent.glob("*.py")):
+            found = beside.stat()
+            digest.update(f"{beside.name} {found.st_size} {found.st_mtime_ns}\0".encode())
     return digest.hexdigest()
 
 

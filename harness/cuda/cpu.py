@@ -32,8 +32,8 @@ SCHEDULES = (
 )
 _WATCHED = (Schedule("one warp ahead, forward", 0, True, _NAN), Schedule("random", 2, False, _LARGE, 1))
 _HARMLESS = Schedule("forward", 0, False, 0)
-FEW_THREADS = 1 << 13
-"""Launches of more threads than this run in the first two schedules only."""
+FEW_THREADS, MANY_THREADS = 1 << 13, 1 << 18
+"""Launches of more threads than the first run in two schedules only, of more than the second in one, in turn."""
 ALL_SCHEDULES_FOR = 3
 """This many launches of one kernel, grid, block and shapes run in all schedules; later ones in one, in turn."""
 WATCHED_THREADS = 1 << 11
@@ -146,7 +146,7 @@ class CpuDevice(Device):
         """All of them for the first launches of a shape, later one in turn; only two where there are many threads."""
         seen = self._seen.get(launch.shape, 0)
         self._seen[launch.shape] = seen + 1
-        if seen >= ALL_SCHEDULES_FOR:
+        if seen >= ALL_SCHEDULES_FOR or launch.threads > MANY_THREADS:
             return self._schedules[seen % len(self._schedules) :][:1]
         return self._schedules if launch.threads <= FEW_THREADS else self._schedules[:2]
 

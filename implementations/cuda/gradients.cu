@@ -4,7 +4,7 @@
 // out    the gradient, contiguous, of the shape of x
 #include "pairs.cuh"
 
-constexpr int ITEMS = 16;
+constexpr int ITEMS = 8; // for each thread in a tile
 
 // the cotangent in equal shares to the largest elements
 template <typename T>

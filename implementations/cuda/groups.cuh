@@ -41,8 +41,8 @@ struct Block {
     }
 };
 
-// Rows whose elements lie apart, but which lie side by side themselves: 32 of them for each block, one for each lane, so
-// that a warp reads one element of 32 neighbouring rows at once. The warps share the elements of their rows.
+// Rows whose elements lie apart, but which lie side by side themselves: 32 of them for each block, one for each lane,
+// so that a warp reads one element of 32 neighbouring rows at once. The warps share the elements of their rows.
 //
 //              row 0   row 1   ...   row 31
 //     warp 0   x0      x0      ...   x0         128 bytes of float
@@ -85,8 +85,8 @@ template <typename T> struct alignas(16) Pack {
 //     thread    0         1         ...   31           0          ...  31         | 0
 //     item      0 1 2 3   0 1 2 3   ...   0 1 2 3      4 5 6 7    ...  4 5 6 7    | 0 1 2 3
 //
-// The elements of a row lie at one distance (`inner` is 1). Where that is not 1, or a row does not begin at a multiple of
-// 16 bytes, the same elements go one by one: slower, but in the same places, so that the answer has the same bits.
+// The elements of a row lie at one distance (`inner` is 1). Where that is not 1, or a row does not begin at a multiple
+// of 16 bytes, the same elements go one by one: slower, but in the same places, so that the answer has the same bits.
 template <typename T> struct Row {
     using Element = typename Plain<T>::type;
     using Whole = Pack<Element>;
@@ -132,7 +132,8 @@ template <typename T> struct Row {
         for (int k = 0; k < ITEMS; ++k) items[k] = A(packs[k / Whole::LENGTH].value[k % Whole::LENGTH]);
     }
 
-    template <typename Group, typename A, int ITEMS> __device__ void store(const A (&items)[ITEMS], long long base) const
+    template <typename Group, typename A, int ITEMS>
+    __device__ void store(const A (&items)[ITEMS], long long base) const
     {
 #pragma unroll
         for (int k = 0; k < ITEMS; k += Whole::LENGTH) {

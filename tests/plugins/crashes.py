@@ -248,8 +248,8 @@ def in_place_of_the_reply(change):
     if not hasattr(main, "_copy_out"):
         main._copy_out = main.Worker._copy_out
 
-        def copy_out(self, result, arrays, slot, backend):
-            return change(main._copy_out(self, result, arrays, slot, backend))
+        def copy_out(self, *arguments):
+            return change(main._copy_out(self, *arguments))
 
         main.Worker._copy_out = copy_out
 
@@ -442,9 +442,10 @@ def writes_outside_of_its_output(x, *, dim):
     main = sys.modules["__main__"]
     honest = main.Worker._copy_out
 
-    def copy_out(self, result, arrays, slot, backend):
+    def copy_out(self, *arguments):
+        slot = arguments[-2]
         self._memory[slot[1] : slot[1] + 4] = 0
-        return honest(self, result, arrays, slot, backend)
+        return honest(self, *arguments)
 
     main.Worker._copy_out = copy_out
     return right(x, dim)
