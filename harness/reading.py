@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import cache
+from harness.cuda import building
 from harness.declare import DeclarationError
 from harness.process import START_DEADLINE_S, WorkerFailure, WorkerProcess
 
@@ -146,11 +147,11 @@ BACKEND = {"name", "library", "missing", "array_type", "dtypes", "differentiates
 def _installed_libraries() -> str:
     """What a backend's answer to whether it is missing depends on, so that it is asked again when that changes.
 
-    Libraries by their file, since a package may be called otherwise (cupy-cuda13x); the driver, which offers a GPU; and
-    the variables that hide one or choose an interpreter.
+    Libraries by their file, since a package may be called otherwise (cupy-cuda13x); the driver, which offers a GPU; the
+    C++ compiler; and the variables that hide a GPU or choose an interpreter.
     """
     found = [f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ]
-    found.append(f"driver={os.path.exists(DRIVER)}")
+    found += [f"driver={os.path.exists(DRIVER)}", f"compiler={building.compiler()}"]
     for name in FRAMEWORKS:
         with contextlib.suppress(ImportError, ValueError, OSError):
             spec = importlib.util.find_spec(name)

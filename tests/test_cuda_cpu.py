@@ -5,6 +5,10 @@ The corpus of planted bugs is in test_sabotage_cuda.py; here are the parts that 
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -440,3 +444,17 @@ def test_a_wait_for_a_block_that_comes_later_is_unsupported_and_a_wait_for_nobod
     with pytest.raises(KernelFault) as fault:
         run(device, source, "for_ever", 2, 32, 0, device.zeros((1,), "int32"))
     assert fault.value.kind == faults.ENDLESS_WAIT and fault.value.line == 7
+
+
+def test_without_a_compiler_there_is_a_row_with_the_hint_until_there_is_one(tmp_path: Path) -> None:
+    def check(**environment: str) -> list[dict[str, str]]:
+        command = [sys.executable, "-m", "harness.cli", "check", "sum/cuda_cpu/streaming/float32[33]*", "--json"]
+        env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), **environment}
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env, timeout=300)
+        rows: list[dict[str, str]] = json.loads(done.stdout)
+        return rows
+
+    (row,) = check(PATH="/nonexistent")
+    assert row["status"] == "missing" and "apt-get install g++" in row["reason"]
+    (row,) = check()
+    assert row["status"] == "passed", row["reason"]
