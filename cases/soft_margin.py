@@ -48,6 +48,10 @@ def inputs(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
             return tuple(np.array(one).astype(kind) for one in GOLDEN)  # type: ignore[return-value]
         case "free_targets":
             x, target = draw("normal", shape, case.dtype, rng), draw("normal", other, case.dtype, rng)
+            if case.dtype == "float16" and shape == other:
+                # beyond, target exp(-target x) overflows in it: one draw in many, which no mark of a known failure fits
+                reach = 8 / np.maximum(np.abs(target.astype(float)), 1e-3)
+                x = np.clip(x.astype(float), -reach, reach)
         case "moderate":  # as far as exp does not overflow in half precision
             x = rng.uniform(-10, 10, shape)
         case "large":
