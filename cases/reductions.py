@@ -10,7 +10,7 @@ import numpy as np
 from harness import Case, Cost, Mutant, Probe, Property, grid
 from harness.draw import draw
 from harness.judge.tracked import Rounding, Tracked
-from harness.precision import FLOATS, numpy_dtype, round_to, widen
+from harness.precision import FLOATS, format_of, numpy_dtype, round_to, widen
 
 from .golden import golden_input
 
@@ -178,12 +178,14 @@ def transposed(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Genera
 
 
 def scaled(case: Case, inputs: tuple[np.ndarray, ...], rng: np.random.Generator) -> Probe | None:
-    """f(4x) = 4 f(x), bit for bit, where nothing overflows or underflows."""
+    """f(4x) = 4 f(x), bit for bit, where nothing overflows; a subnormal answer has lost digits that 4 f(x) shows."""
     if case.layout != "contiguous" or case.values not in ("normal", "uniform"):
         return None
+    form = format_of(case.dtype)
+    step, normal = 2.0**form.lowest_exponent, 2.0 ** (form.lowest_exponent + form.digits - 1)
 
     def relate(answer: np.ndarray, other: np.ndarray, *bounds: np.ndarray) -> tuple[Any, ...]:
-        return other, 4 * answer, np.zeros_like(answer)
+        return other, 4 * answer, np.where(np.abs(widen(answer)) < normal, 4 * step, 0.0)
 
     return Probe((inputs[0] * inputs[0].dtype.type(4),), relate)
 
