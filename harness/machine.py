@@ -14,20 +14,6 @@ from typing import Any
 
 import psutil
 
-LIBRARIES = (
-    "numpy",
-    "ml_dtypes",
-    "torch",
-    "cupy",
-    "cupy-cuda12x",
-    "cupy-cuda13x",
-    "jax",
-    "jaxlib",
-    "triton",
-    "numba",
-    "pandas",
-    "SQLAlchemy",
-)
 RUNS_KERNELS = (
     "numpy",
     "ml_dtypes",
@@ -40,6 +26,7 @@ RUNS_KERNELS = (
     "triton",
     "numba",
 )
+LIBRARIES = (*RUNS_KERNELS, "pandas", "SQLAlchemy")
 VARIABLES = (
     "OMP_",
     "MKL_",

@@ -79,10 +79,6 @@ class Launch:
         return math.prod(self.grid) * math.prod(self.block)
 
     @property
-    def bytes(self) -> int:
-        return sum(one.array.memory.nbytes for one in self.arrays)
-
-    @property
     def shape(self) -> tuple[Any, ...]:
         """What launches have in common that differ in values alone."""
         shapes = tuple(one.array.shape for one in self.arrays)
