@@ -107,9 +107,7 @@ class Worker:
         measured instead of the kernel. All answers live until the end, so none can share memory with another.
         """
         samples = [[calls[index] for index in sample] for sample in request["samples"]]
-        placed = [
-            [wire.Placed.from_message(one).view(self._memory) for one in call["inputs"]] for call in request["calls"]
-        ]
+        placed = [self._placed(call) for call in request["calls"]]
         _poison(request["poison_bytes"], sum(map(len, samples)))
         readings = [clocked(sample, backend.wait) for sample in samples]
         slots = iter(request["slots"])
@@ -156,10 +154,14 @@ class Worker:
         except Exception as error:
             return {"error": f"reading the answer: {type(error).__name__}: {error}", "error_kind": "error"}
 
+    def _placed(self, call: dict[str, Any]) -> list[np.ndarray]:
+        """The inputs of a call, where they lie in shared memory."""
+        return [wire.Placed.from_message(one).view(self._memory) for one in call["inputs"]]
+
     def _call(
         self, declared: Implementation, function: Callable[..., Any], call: dict[str, Any], backend: Backend
     ) -> Call:
-        arrays = [backend.from_host(wire.Placed.from_message(one).view(self._memory)) for one in call["inputs"]]
+        arrays = [backend.from_host(one) for one in self._placed(call)]
         wanted = call["gradient"]
         if wanted is not None:
             function = _gradient(declared, function, backend, wanted["input"], wanted["position"], call["passes"])
