@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -13,13 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from harness.options import Budget, Cases, Json, Operators, Plugins, Resume, Seed, Selectors, StoreUrl, Timeout
+from harness.terminal import NOTHING, OK, USAGE, WRONG_RESULT, Progress, fail, load, open_store, print_problems, say
 
 if TYPE_CHECKING:
     from harness.api import Run
-    from harness.registry import Registry
-    from harness.store import Store
-
-OK, WRONG_RESULT, USAGE, NOTHING = 0, 3, 2, 5
 
 app = typer.Typer(
     name="harness",
@@ -55,17 +51,17 @@ def list_(
     from harness.listing import list_rows, print_listing
     from harness.plan import NothingSelected, require_match
 
-    registry = _load(plugin, operators, cases)
+    registry = load(plugin, operators, cases)
     try:
         require_match(registry, selectors or [])
     except NothingSelected as nothing:
-        _fail(str(nothing), NOTHING)
+        fail(str(nothing), NOTHING)
     rows = list_rows(registry, selectors or [])
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
         print_listing(rows)
-    _print_problems(registry)
+    print_problems(registry)
 
 
 @app.command()
@@ -122,11 +118,11 @@ def reveal(
     from harness.plan import NothingSelected
 
     progress = Progress(sys.stderr.isatty())
-    registry = _load(plugin, operators)
+    registry = load(plugin, operators)
     try:
         found = revealing.reveal_all(registry, selectors, n, dtype, timeout, progress)
     except NothingSelected as nothing:
-        _fail(str(nothing), NOTHING)
+        fail(str(nothing), NOTHING)
     finally:
         progress.close()
     rows = revealing.rows(found)
@@ -159,13 +155,13 @@ def fuzz(
     from harness.plan import NothingSelected
 
     progress = Progress(sys.stderr.isatty())
-    registry = _load(plugin, operators)
+    registry = load(plugin, operators)
     try:
         outcomes = searching.search_all(registry, selectors, seed, budget, timeout, progress)
     except NothingSelected as nothing:
-        _fail(str(nothing), NOTHING)
+        fail(str(nothing), NOTHING)
     except ImportError as missing:
-        _fail(f"{missing}; type: pip install 'kernel-harness[fuzz]'", USAGE)
+        fail(f"{missing}; type: pip install 'kernel-harness[fuzz]'", USAGE)
     finally:
         progress.close()
     found = [searching.keep(outcome, output) for outcome in outcomes]
@@ -186,11 +182,11 @@ def report(
     """One self-contained HTML file about a run (default: the newest), or the same as markdown, CSV, JSON or Parquet."""
     from harness.reporting import write_report
 
-    with _opened(store) as opened:
+    with open_store(store) as opened:
         try:
             written = write_report(opened, run, format.value, output)
         except LookupError as error:
-            _fail(str(error.args[0] if error.args else error), NOTHING)
+            fail(str(error.args[0] if error.args else error), NOTHING)
     if written is not None:
         print(written)
 
@@ -208,11 +204,11 @@ def doctor(
     """Backends, machine, threads and ceilings; what to fix, and how."""
     from harness.doctor import diagnose, measure_constants, print_findings
 
-    registry = _load(plugin, None)
-    findings = diagnose(registry, overhead=overhead, progress=_say)
+    registry = load(plugin, None)
+    findings = diagnose(registry, overhead=overhead, progress=say)
     if constants:
-        with _opened(store) as opened:
-            findings += measure_constants(registry, opened, _say)
+        with open_store(store) as opened:
+            findings += measure_constants(registry, opened, say)
     if as_json:
         print(json.dumps(findings, indent=1, default=str))
     else:
@@ -234,13 +230,13 @@ def kernels(
     from harness.figures import figures, print_figures
 
     try:
-        rows = figures(_load(plugin, None), selectors or [], architectures or (), block, _say)
+        rows = figures(load(plugin, None), selectors or [], architectures or (), block, say)
     except LookupError as nothing:
-        _fail(str(nothing.args[0]), NOTHING)
+        fail(str(nothing.args[0]), NOTHING)
     except (CompileError, ValueError) as wrong:
-        _fail(str(wrong), WRONG_RESULT if isinstance(wrong, CompileError) else USAGE)
+        fail(str(wrong), WRONG_RESULT if isinstance(wrong, CompileError) else USAGE)
     except ImportError as missing:
-        _fail(str(missing), NOTHING)
+        fail(str(missing), NOTHING)
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
@@ -282,13 +278,13 @@ def _execute(
             resume=resume,
         )
     except NothingSelected as nothing:
-        _fail(str(nothing), NOTHING)
+        fail(str(nothing), NOTHING)
     except LookupError as unknown:
-        _fail(str(unknown.args[0]), NOTHING)
+        fail(str(unknown.args[0]), NOTHING)
     except (DeclarationError, ImportError, ValueError) as wrong:
-        _fail(str(wrong), USAGE)
+        fail(str(wrong), USAGE)
     except KeyboardInterrupt:
-        _fail(f"interrupted; what was finished is stored, `harness {command} --resume` goes on", 130)
+        fail(f"interrupted; what was finished is stored, `harness {command} --resume` goes on", 130)
     finally:
         progress.close()
 
@@ -305,66 +301,6 @@ def _print_run(command: str, run: Run, as_json: bool, store: str | None) -> NoRe
         from harness.reporting import print_summary
 
         print_summary(command, run, store)
-    raise typer.Exit(code)
-
-
-class Progress:
-    """What is going on, on stderr: one line that is rewritten on a terminal, else a line every few seconds."""
-
-    QUIET_S = 5.0
-
-    def __init__(self, terminal: bool) -> None:
-        self._terminal = terminal
-        self._last = time.monotonic()
-
-    def __call__(self, text: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._last < (0.1 if self._terminal else self.QUIET_S):
-            return
-        self._last = now
-        line = f"{done}/{total} {text}"
-        if self._terminal:
-            print(f"\r\x1b[K{line[:100]}", end="", file=sys.stderr, flush=True)
-        else:
-            print(line, file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        if self._terminal:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _load(
-    plugins: Iterable[str] | None, operators: Iterable[str] | None, cases: Iterable[str] | None = None
-) -> Registry:
-    from harness.declare import DeclarationError
-    from harness.registry import load
-
-    try:
-        return load(list(plugins or ()), list(operators or ()), list(cases or ()))
-    except (DeclarationError, ImportError) as error:
-        _fail(str(error), USAGE)
-
-
-def _opened(store: str | None) -> Store:
-    from harness.store import Store
-
-    try:
-        return Store.open(store)
-    except ValueError as error:
-        _fail(str(error), USAGE)
-
-
-def _print_problems(registry: Registry) -> None:
-    for problem in registry.problems:
-        _say(f"harness: {problem.where}: {problem.message}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    _say(f"harness: {message}")
     raise typer.Exit(code)
 
 

@@ -24,7 +24,7 @@ LAYERS = (
     ("judge.truth", "judge.tracked", "judge.reveal", "judge.drawing", "process", "worker", "store"),
     ("judge.admission", "judge.verdict", "judge.formula", "reading"),
     ("judge.diagnosis", "registry", "options"),
-    ("plan",),
+    ("plan", "terminal"),
     ("stage", "listing", "figures"),
     ("conformance", "timing.statistics", "timing.audit", "timing.ceiling", "timing.disturbance"),
     ("supervisor", "timing.groups"),
