@@ -1,0 +1,1 @@
+"""Commands that are too long for harness/cli.py, one module each."""

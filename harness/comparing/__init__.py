@@ -1,0 +1,1 @@
+"""Two versions of an implementation against each other: verdicts, sides, and how the two are measured."""
