@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -36,6 +37,18 @@ class WorkerFailure(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class Elapsed:
+    """Nanoseconds by the supervisor's clock: from a request to the end of its calls, and from there to the reply."""
+
+    calls_ns: int
+    copying_ns: int
+
+    @property
+    def all_ns(self) -> int:
+        return self.calls_ns + self.copying_ns
+
+
 class WorkerProcess:
     """A warm worker with its arena. It must be closed, also after a failure."""
 
@@ -46,6 +59,10 @@ class WorkerProcess:
         self._connection = ours
         self._printed = 0
         self._tail = b""
+        self._received = bytearray()
+        """What has come from the worker and was not read yet."""
+        self.elapsed = Elapsed(0, 0)
+        """Of the newest request."""
         self._folder = tempfile.TemporaryDirectory(prefix="harness-worker-")
         self._process = subprocess.Popen(
             [
@@ -75,8 +92,11 @@ class WorkerProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def ask(self, message: Mapping[str, Any], deadline_s: float) -> dict[str, Any]:
-        """Send a request and wait for its reply.
+    def ask(
+        self, message: Mapping[str, Any], deadline_s: float, called: Callable[[], None] | None = None
+    ) -> dict[str, Any]:
+        """Send a request and wait for its reply. In between the worker says that its calls are over: then `called` is
+        called, to look at the process, and `elapsed` is taken.
 
         Raises WorkerFailure when the worker crashes, takes longer than the deadline, floods its output, or sends
         what the protocol does not allow; the process is then dead.
@@ -86,8 +106,18 @@ class WorkerProcess:
                 raise WorkerFailure("untrusted", "it sent a reply that nobody had asked for")
             self._connection.settimeout(deadline_s)
             number = secrets.token_hex(8)
+            end = time.monotonic() + deadline_s
+            start = time.perf_counter_ns()
             wire.send(self._connection, {**message, "number": number})
-            reply = wire.parse(self._read_reply(time.monotonic() + deadline_s, deadline_s))
+            reply = wire.parse(self._read_reply(end, deadline_s))
+            over = time.perf_counter_ns()
+            if reply == {"called": number}:
+                if called is not None:
+                    called()
+                reply = wire.parse(self._read_reply(end, deadline_s))
+            self.elapsed = Elapsed(over - start, time.perf_counter_ns() - over)
+            if self._received:
+                raise WorkerFailure("untrusted", "more than one reply to one request")
             if reply.pop("number", None) != number:
                 raise WorkerFailure("untrusted", "a reply to another request")
             return reply
@@ -101,9 +131,16 @@ class WorkerProcess:
             raise self._crashed() from None
 
     def _read_reply(self, end: float, deadline_s: float) -> bytearray:
-        received = bytearray()
-        needed = wire.HEADER.size
+        received = self._received
         while True:
+            if len(received) >= wire.HEADER.size:
+                (length,) = wire.HEADER.unpack_from(received)
+                if length > wire.LARGEST_MESSAGE:
+                    raise WorkerFailure("untrusted", f"a reply that claims {length} bytes")
+                needed = wire.HEADER.size + length
+                if len(received) >= needed:
+                    self._received = received[needed:]
+                    return received[wire.HEADER.size : needed]
             remaining = end - time.monotonic()
             if remaining <= 0:
                 raise WorkerFailure("timeout", f"no answer within {deadline_s:g} s; the worker was killed")
@@ -115,15 +152,6 @@ class WorkerProcess:
                 if not part:
                     raise self._crashed()
                 received += part
-            if len(received) >= wire.HEADER.size and needed == wire.HEADER.size:
-                (length,) = wire.HEADER.unpack_from(received)
-                if length > wire.LARGEST_MESSAGE:
-                    raise WorkerFailure("untrusted", f"a reply that claims {length} bytes")
-                needed += length
-            if needed > wire.HEADER.size and len(received) >= needed:
-                if len(received) > needed:
-                    raise WorkerFailure("untrusted", "more than one reply to one request")
-                return received[wire.HEADER.size :]
 
     def _drain(self) -> None:
         """Take what the worker printed; keep the end of it, and kill a flood."""

@@ -13,7 +13,7 @@ from harness.declare import Case
 from harness.judge.truth import Truth
 from harness.plan import Task
 from harness.precision import numpy_dtype
-from harness.process import WorkerFailure, WorkerProcess
+from harness.process import Elapsed, WorkerFailure, WorkerProcess
 from harness.registry import Registry
 from harness.wire import GUARD, Reply, WireError, reply_from, text_of
 
@@ -36,6 +36,7 @@ class Received:
     slots: tuple[Slot, ...]
     expected: tuple[tuple[tuple[int, ...], str], ...]
     """Shape and dtype of the right answer to each call."""
+    elapsed: Elapsed
 
     def read(self, number: int) -> np.ndarray | None:
         """A private copy of an answer of one array, or None where it left nothing that can be read."""
@@ -127,7 +128,7 @@ class Stage:
         order = [index for sample in samples for index in sample]
         chosen = [self.calls[index] for index in [*order, order[0]]]
         expected = [(call.expected.shape, call.answer_dtype) for call in chosen]
-        return Received(reply, arena, tuple(slots), tuple(expected))
+        return Received(reply, arena, tuple(slots), tuple(expected), self.worker.elapsed)
 
     def touch(self, rng: np.random.Generator, count: int, fresh: Sequence[np.ndarray] | None = None) -> None:
         """Change `count` elements of every input, here and in the worker's memory, so that every answer changes; those

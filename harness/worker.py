@@ -46,8 +46,9 @@ Call = tuple[Callable[..., Any], list[Any], dict[str, Any]]
 class Worker:
     """The state of a worker process: its shared memory, and the modules that it has imported."""
 
-    def __init__(self, arena: int) -> None:
+    def __init__(self, arena: int, connection: socket.socket) -> None:
         self._arena = arena
+        self._connection = connection
         self._memory = np.empty(0, np.uint8)
         self._implementations: dict[str, dict[tuple[str, str, str], Implementation]] = {}
         self._backends: dict[str, Backend] = {}
@@ -110,6 +111,7 @@ class Worker:
         placed = [self._placed(call) for call in request["calls"]]
         _poison(request["poison_bytes"], sum(map(len, samples)))
         readings = [clocked(sample, backend.wait) for sample in samples]
+        self._announce(request["number"])
         slots = iter(request["slots"])
         answers = []
         for sample, (results, _, _) in zip(request["samples"], readings, strict=True):
@@ -117,6 +119,11 @@ class Worker:
                 answers.append(self._copy_out(result, calls[index][1], placed[index], next(slots), backend))
         answers.append(self._copy_out(readings[0][0][0], [], [], next(slots), backend))
         return answers, [wall for _, wall, _ in readings], [cpu for _, _, cpu in readings]
+
+    def _announce(self, number: str) -> None:
+        """Say that the calls are over, so that the supervisor reads its clocks; a wait here would be time for threads
+        that still work on an answer."""
+        wire.send(self._connection, {"called": number})
 
     def _copy_out(
         self, result: Any, arrays: list[Any], placed: list[np.ndarray], slot: list[int], backend: Backend
@@ -348,7 +355,7 @@ def main(arguments: list[str]) -> None:
     faulthandler.enable()
     _limit_memory(int(arguments[2]))
     np.seterr(all="ignore")
-    worker = Worker(int(arguments[1]))
+    worker = Worker(int(arguments[1]), connection)
     gc.disable()
     while (request := wire.receive(connection)) is not None:
         try:

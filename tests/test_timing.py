@@ -7,8 +7,9 @@ import pytest
 from conftest import readings
 
 from harness.plan import plan
+from harness.process import Elapsed
 from harness.registry import load
-from harness.timing.audit import Audit, Overhead, impossible
+from harness.timing.audit import Audit, Cost, Overhead, impossible
 from harness.timing.ceiling import Ceilings, size_class
 from harness.timing.groups import Settings, group_tasks
 from harness.timing.session import _each_once
@@ -86,13 +87,18 @@ def test_a_block_is_the_median_of_its_readings_per_call() -> None:
 # ---- the audit
 
 
-def audited(hidden_ns: float, claimed_ns: float = 1e6, noise: float = 0.0, requests: int = 40) -> str:
+def audited(
+    hidden_ns: float, claimed_ns: float = 1e6, noise: float = 0.0, requests: int = 40, *, while_copying: bool = False
+) -> str:
+    """What the audit says where time is hidden per call, in the calls or while answers are copied out."""
     rng = np.random.default_rng(0)
-    audit = Audit(Overhead(200_000, 10_000))
+    audit = Audit(Overhead(Cost(200_000, 10_000), Cost(100_000, 500_000)))
+    hidden_in_calls, hidden_in_copying = (0.0, hidden_ns) if while_copying else (hidden_ns, 0.0)
     for _ in range(requests):
         disturbed = 5e6 * (rng.random() < noise)
-        elapsed = 200_000 + 4 * (10_000 + claimed_ns + hidden_ns) + disturbed
-        audit.add(int(elapsed), int(4 * claimed_ns), 4)
+        calls = 200_000 + 4 * (10_000 + claimed_ns + hidden_in_calls) + disturbed
+        copying = 100_000 + 4 * (500_000 + hidden_in_copying) + disturbed
+        audit.add(Elapsed(int(calls), int(copying)), int(4 * claimed_ns), 4)
     return audit.contradiction()
 
 
@@ -103,8 +109,15 @@ def test_an_honest_worker_is_believed_also_on_a_busy_machine() -> None:
 
 @pytest.mark.parametrize("hidden_ns", [1e6, 5e6, 1e9])
 def test_time_that_a_worker_hides_contradicts_it(hidden_ns: float) -> None:
-    assert "hidden from the worker's clock" in audited(hidden_ns)
-    assert audited(hidden_ns, claimed_ns=0.0) != ""
+    for while_copying in (False, True):
+        assert "hidden from the worker's clock" in audited(hidden_ns, while_copying=while_copying)
+        assert audited(hidden_ns, claimed_ns=0.0, while_copying=while_copying) != ""
+
+
+def test_a_fifth_that_is_hidden_while_calls_run_is_seen_however_slowly_answers_are_copied() -> None:
+    """The end of the calls has a message of its own: what copying costs excuses nothing before it."""
+    assert audited(0.2 * 5e6, claimed_ns=5e6) != ""
+    assert audited(0.05 * 5e6, claimed_ns=5e6) == ""
 
 
 def test_what_cannot_be_measured_contradicts() -> None:

@@ -1,4 +1,4 @@
-"""What a comparison says: one row per task, and what the whole comes to. Data only; harness.comparing.deciding decides."""
+"""What a comparison says: one row per task, and what the whole comes to. Data only: deciding is done elsewhere."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """3 something is wrong in HEAD; 1 slower; 5 tasks are missing, or nothing was compared; 4 unclear; 0 all well."""
+        """3 something is wrong in HEAD; 1 slower; 5 tasks are missing or nothing was compared; 4 unclear; else 0."""
         if self.count("FAILED"):
             return CONFORMANCE
         if self.count("SLOWER"):

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.judge.truth import truth
 from harness.judge.verdict import judge_answer, same_bits
+from harness.process import Elapsed
 from harness.record import Sample
 from harness.stage import Received, Stage
 from harness.timing.audit import Audit
@@ -37,10 +38,10 @@ class Turn:
         self._judging_ns = 0
         self._by_block: dict[int, list[float]] = {}
 
-    def audit_request(self, elapsed_ns: int, claimed_ns: int, calls: int) -> None:
+    def audit_request(self, elapsed: Elapsed, claimed_ns: int, calls: int) -> None:
         """One request by the supervisor's clock, beside what the worker claims."""
-        self._elapsed_ns += elapsed_ns
-        self.audit.add(elapsed_ns, claimed_ns, calls)
+        self._elapsed_ns += elapsed.all_ns
+        self.audit.add(elapsed, claimed_ns, calls)
 
     def may_judge(self, rng: np.random.Generator) -> bool:
         """Whether this burst is one of those that are judged: at random, as far as the share of time allows."""
