@@ -155,7 +155,7 @@ def _per_timed_call() -> Finding:
 
     def cost(count: int) -> float:
         calls: list[Any] = [(nothing, [None], {})] * count
-        return statistics.median(clocked(calls, lambda: None)[1] for _ in range(CALLS // count)) / count
+        return statistics.median(clocked(calls, lambda: None).wall_ns for _ in range(CALLS // count)) / count
 
     bare = statistics.median(-(time.perf_counter_ns() - time.perf_counter_ns()) for _ in range(CALLS))
     value = f"{cost(1) - bare:.0f} ns alone, {cost(16):.0f} ns each in a row of 16 (two clock reads: {bare:.0f} ns)"

@@ -102,6 +102,10 @@ class Sample:
 
     `process` numbers the worker processes of the run, `block` the interleaved block inside a process, `position` the
     place of the burst inside the block. `checked` says that the judge looked at an output of this very reading.
+    `device_ns` is by the device's own clock. Faults and switches are the worker's during the reading; `run_delay_ns`
+    (waiting for a core), `steal_ns` (taken by the hypervisor), `others_share` (of the cores, by other processes) and
+    `throttled` are what the supervisor saw during the burst that the reading is part of. `contaminated` says why
+    the reading is no fair sample; it is kept.
     """
 
     operator: str
@@ -115,6 +119,33 @@ class Sample:
     wall_ns: int
     cpu_ns: int
     checked: bool
+    device_ns: int | None = None
+    minor_faults: int | None = None
+    major_faults: int | None = None
+    voluntary_switches: int | None = None
+    involuntary_switches: int | None = None
+    run_delay_ns: int | None = None
+    steal_ns: int | None = None
+    others_share: float | None = None
+    throttled: bool | None = None
+    contaminated: str | None = None
 
 
 SAMPLE_COLUMNS = ("run_id", *(field.name for field in dataclasses.fields(Sample)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """What comparisons of a task with itself (A/A) showed on a machine, by one clock: `spread` is how far from 1 the
+    ratio strayed (relative, 95 % of the time), `detectable` the smallest slowdown that is found nine times in ten."""
+
+    machine_id: str
+    operator: str
+    backend: str
+    implementation: str
+    case: str
+    clock: str
+    spread: float
+    detectable: float
+    comparisons: int
+    measured_at: str

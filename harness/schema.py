@@ -10,9 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from harness.record import Record, Sample
+from harness.record import Noise, Record, Sample
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 WAL_ATTEMPTS = 40
 
 
@@ -74,6 +74,12 @@ samples_table = sa.Table(
     sa.Column("run_id", sa.String(40), nullable=False, index=True),
     *_columns(Sample),
 )
+noise_table = sa.Table(
+    "noise",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    *_columns(Noise),
+)
 
 
 def configure_sqlite(engine: sa.Engine) -> None:
@@ -111,11 +117,12 @@ def check_version(engine: sa.Engine) -> None:
         if row is None:
             connection.execute(version.insert(), {"version": SCHEMA_VERSION})
         elif row[0] < SCHEMA_VERSION:
-            present = {column["name"] for column in sa.inspect(connection).get_columns(records_table.name)}
-            for column in records_table.columns:
-                if column.name not in present:
-                    kind = column.type.compile(engine.dialect)
-                    connection.exec_driver_sql(f'ALTER TABLE {records_table.name} ADD COLUMN "{column.name}" {kind}')
+            for table in (records_table, samples_table):
+                present = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+                for column in table.columns:
+                    if column.name not in present:
+                        kind = column.type.compile(engine.dialect)
+                        connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
             connection.execute(version.update().values(version=SCHEMA_VERSION))
         elif row[0] > SCHEMA_VERSION:
             raise StoreError(

@@ -15,13 +15,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from harness.record import Record, Sample
+from harness.record import Noise, Record, Sample
 from harness.schema import (
     StoreError,
     check_version,
     configure_sqlite,
     machines_table,
     metadata,
+    noise_table,
     records_table,
     runs_table,
     samples_table,
@@ -252,6 +253,21 @@ class Store:
                 now = _stamp(datetime.datetime.now(datetime.UTC))
                 values = {"machine_id": machine_id, "first_seen": now, "description": text}
                 connection.execute(machines_table.insert(), values)
+
+    def add_noise(self, found: Sequence[Noise]) -> None:
+        """Keep what A/A comparisons showed; the newest of a task and clock counts."""
+        if found:
+            with self._engine.begin() as connection:
+                connection.execute(noise_table.insert(), [dataclasses.asdict(one) for one in found])
+
+    def noise(self, machine_id: str) -> list[Noise]:
+        """What A/A comparisons on a machine showed, the newest of each task and clock."""
+        fields = [noise_table.c[field.name] for field in dataclasses.fields(Noise)]
+        query = sa.select(*fields).where(noise_table.c.machine_id == machine_id).order_by(noise_table.c.number)
+        with self._engine.connect() as connection:
+            found = [Noise(**row._mapping) for row in connection.execute(query)]
+        newest = {(one.operator, one.backend, one.implementation, one.case, one.clock): one for one in found}
+        return list(newest.values())
 
     def close(self) -> None:
         self._engine.dispose()

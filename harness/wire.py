@@ -125,6 +125,16 @@ class DeviceWork:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What the system did for a worker during one sample."""
+
+    minor_faults: int
+    major_faults: int
+    voluntary_switches: int
+    involuntary_switches: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What came back from one `run` request: answers call by call, and the worker's own readings sample by sample."""
 
@@ -134,6 +144,9 @@ class Reply:
     prepare_ns: int | None
     state_changes: str
     device: DeviceWork | None = None
+    device_ns: tuple[int | None, ...] = ()
+    """By the device's own clock, sample by sample, where it has one."""
+    usage: tuple[Usage | None, ...] = ()
 
 
 STRANGE = dict.fromkeys((*range(32), *range(127, 160), *range(55296, 57344)), "�")
@@ -159,9 +172,15 @@ def reply_from(message: Mapping[str, Any], calls: int, samples: int) -> Reply:
             None if prepare is None else _natural(prepare),
             text_of(message["state_changes"]),
             _device_work(message.get("device")),
+            tuple(None if value is None else _natural(value) for value in _list(message, "device_ns", samples)),
+            tuple(_usage(value) for value in _list(message, "usage", samples)),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise WireError(f"a malformed reply: {type(error).__name__}: {error}") from None
+
+
+def _usage(value: Any) -> Usage | None:
+    return None if value is None else Usage(*(_natural(one) for one in value))
 
 
 def _device_work(message: Sequence[Any] | None) -> DeviceWork | None:

@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,11 @@ from harness.declare import Case
 from harness.implement import Backend, Implementation, Unsupported
 from harness.modules import import_module, read_modules
 from harness.precision import numpy_dtype
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 # read once, before any plugin is imported: a plugin that replaces them in `time` does not reach these names
 _wall_ns = time.perf_counter_ns
@@ -84,7 +89,7 @@ class Worker:
             calls = [self._call(declared, function, call, backend) for call in request["calls"]]
             if backend.work:
                 backend.work()
-            answers, wall, cpu = self._time(request, calls, backend)
+            answers, readings = self._time(request, calls, backend)
         except Unsupported as refusal:
             return {"unsupported": str(refusal)}
         # array functions of a library launch what the device does not see
@@ -93,15 +98,17 @@ class Worker:
         return {
             "device": work,
             "answers": answers,
-            "wall_ns": wall,
-            "cpu_ns": cpu,
+            "wall_ns": [one.wall_ns for one in readings],
+            "cpu_ns": [one.cpu_ns for one in readings],
+            "device_ns": [one.device_ns for one in readings],
+            "usage": [one.usage for one in readings],
             "prepare_ns": prepare_ns,
             "state_changes": _changes(self._state, (*_process_state(), ("context of the device", _works(backend)))),
         }
 
     def _time(
         self, request: dict[str, Any], calls: list[Call], backend: Backend
-    ) -> tuple[list[dict[str, Any]], list[int], list[int]]:
+    ) -> tuple[list[dict[str, Any]], list[Reading]]:
         """Run the samples in order, each a list of calls between readings of both clocks; then copy the answers out.
 
         Nothing happens between the samples: a library's threads go to sleep in a pause, and waking them would be
@@ -114,11 +121,11 @@ class Worker:
         self._announce(request["number"])
         slots = iter(request["slots"])
         answers = []
-        for sample, (results, _, _) in zip(request["samples"], readings, strict=True):
-            for index, result in zip(sample, results, strict=True):
+        for sample, reading in zip(request["samples"], readings, strict=True):
+            for index, result in zip(sample, reading.answers, strict=True):
                 answers.append(self._copy_out(result, calls[index][1], placed[index], next(slots), backend))
-        answers.append(self._copy_out(readings[0][0][0], [], [], next(slots), backend))
-        return answers, [wall for _, wall, _ in readings], [cpu for _, _, cpu in readings]
+        answers.append(self._copy_out(readings[0].answers[0], [], [], next(slots), backend))
+        return answers, readings
 
     def _announce(self, number: str) -> None:
         """Say that the calls are over, so that the supervisor reads its clocks; a wait here would be time for threads
@@ -260,10 +267,22 @@ def _said(error: BaseException) -> str:
         return "its message cannot be shown"
 
 
-def clocked(chosen: list[Call], wait: Callable[[], None]) -> tuple[list[Any], int, int]:
-    """Call in a row, between two readings of each clock; (answers, wall ns, CPU ns of all threads)."""
+class Reading(NamedTuple):
+    """Calls in a row: their answers, nanoseconds by the wall, by the CPU clock of all threads and (where the device has
+    a clock of its own) by that; and minor and major page faults, voluntary and involuntary switches meanwhile."""
+
+    answers: list[Any]
+    wall_ns: int
+    cpu_ns: int
+    device_ns: int | None
+    usage: list[int] | None
+
+
+def clocked(chosen: list[Call], wait: Callable[[], None]) -> Reading:
+    """Call in a row, between two readings of each clock."""
     results: list[Any] = []
     keep = results.append
+    before = _usage()
     cpu = _cpu_ns()
     start = _wall_ns()
     try:
@@ -277,7 +296,18 @@ def clocked(chosen: list[Call], wait: Callable[[], None]) -> tuple[list[Any], in
             # the device failed after the last call returned: whose fault it is, nobody knows
             results.clear()
         results.extend(_Raised(error) for _ in range(len(chosen) - len(results)))
-    return results, wall, _cpu_ns() - cpu
+    cpu = _cpu_ns() - cpu
+    after = _usage()
+    usage = None if before is None or after is None else [now - then for now, then in zip(after, before, strict=True)]
+    return Reading(results, wall, cpu, None, usage)
+
+
+def _usage() -> tuple[int, int, int, int] | None:
+    """Page faults (minor, major) and switches (voluntary, involuntary) of this process, where they are counted."""
+    if resource is None:
+        return None
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_minflt, used.ru_majflt, used.ru_nvcsw, used.ru_nivcsw
 
 
 def _poison(sizes: list[int], count: int) -> None:
@@ -332,9 +362,9 @@ def _changes(before: tuple[tuple[str, Any], ...], after: tuple[tuple[str, Any], 
 
 
 def _limit_memory(limit: int) -> None:
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
+    if resource is None:
+        return
+    with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if limit:
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

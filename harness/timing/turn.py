@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 
@@ -85,6 +86,7 @@ class Turn:
         """Keep one reading; the time of a block is the median over its readings."""
         count = self.calls_per_reading
         wall, cpu = received.reply.wall_ns[reading], received.reply.cpu_ns[reading]
+        usage = received.reply.usage[reading]
         one = self.timing.task.declaration
         sample = Sample(
             operator=one.operator,
@@ -98,6 +100,8 @@ class Turn:
             wall_ns=wall,
             cpu_ns=cpu,
             checked=reading in judged,
+            device_ns=received.reply.device_ns[reading],
+            **({} if usage is None else dataclasses.asdict(usage)),
         )
         self.timing.samples.append(sample)
         times = self._by_block.setdefault(block, [])
