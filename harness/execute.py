@@ -358,6 +358,7 @@ class Execution:
             flops=cost.flops,
             gb_per_s=rate,
             percent_of_limit=100.0 * rate * 1e9 / ceiling,
+            peak_bytes=timing.peak_bytes,
         )
 
 

@@ -11,6 +11,8 @@ from harness.declare import Accumulation, Case
 if TYPE_CHECKING:
     import numpy as np
 
+    from harness.timing.device.timer import DeviceTimer
+
 Array = Any  # an array of whatever library a backend stands for
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -46,6 +48,8 @@ class Backend:
     A backend that is not `timed` is for conformance alone. One that `reserves` takes more address space than there is
     memory, as CUDA does: its workers have no limit on it. `work()` returns what kernels did since it was last
     asked: launches, host round trips, and of the largest the registers of a thread and the bytes it spills (or None).
+
+    `timer()` makes the clock of the device, or returns the one it made before; without it the host's clocks serve.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Backend:
     timed: bool = True
     reserves: bool = False
     work: Callable[[], tuple[int, int, int | None, int | None]] | None = None
+    timer: Callable[[], DeviceTimer] | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -10,10 +10,9 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ import psutil
 
 from harness import wire
 from harness.arena import Arena
+from harness.checkout import Checkout, worker_command, worker_environment
 
 MOST_PRINTED = 8 * 2**20
 """Bytes that a worker may print in its life; more is a flood, and kills it."""
@@ -52,8 +52,8 @@ class Elapsed:
 class WorkerProcess:
     """A warm worker with its arena. It must be closed, also after a failure."""
 
-    def __init__(self, *, memory_limit: int = 0) -> None:
-        """Start it; `memory_limit` is its address space in bytes, 0 for none."""
+    def __init__(self, *, memory_limit: int = 0, checkout: Checkout | None = None) -> None:
+        """Start it, with plugins from `checkout` if given; `memory_limit` is its address space in bytes, 0 for none."""
         self.arena = Arena()
         ours, theirs = socket.socketpair()
         self._connection = ours
@@ -66,9 +66,7 @@ class WorkerProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="harness-worker-")
         self._process = subprocess.Popen(
             [
-                sys.executable,
-                "-m",
-                "harness.worker",
+                *worker_command(checkout),
                 str(theirs.fileno()),
                 str(self.arena.descriptor),
                 str(memory_limit),
@@ -79,7 +77,7 @@ class WorkerProcess:
             pass_fds=(theirs.fileno(), self.arena.descriptor),
             start_new_session=True,
             cwd=self._folder.name,
-            env=_environment(),
+            env=worker_environment(),
         )
         theirs.close()
         self._selector = selectors.DefaultSelector()
@@ -93,10 +91,13 @@ class WorkerProcess:
         return self._process.pid
 
     def ask(
-        self, message: Mapping[str, Any], deadline_s: float, called: Callable[[], None] | None = None
+        self,
+        message: Mapping[str, Any],
+        deadline_s: float,
+        called: Callable[[], Sequence[int] | None] = lambda: None,
     ) -> dict[str, Any]:
         """Send a request and wait for its reply. In between the worker says that its calls are over: then `called` is
-        called, to look at the process, and `elapsed` is taken.
+        called, to look at the process and to say which answers are wanted (None: all), and `elapsed` is taken.
 
         Raises WorkerFailure when the worker crashes, takes longer than the deadline, floods its output, or sends
         what the protocol does not allow; the process is then dead.
@@ -112,8 +113,8 @@ class WorkerProcess:
             reply = wire.parse(self._read_reply(end, deadline_s))
             over = time.perf_counter_ns()
             if reply == {"called": number}:
-                if called is not None:
-                    called()
+                wanted = called()
+                wire.send(self._connection, {"copy": None if wanted is None else list(wanted)})
                 reply = wire.parse(self._read_reply(end, deadline_s))
             self.elapsed = Elapsed(over - start, time.perf_counter_ns() - over)
             if self._received:
@@ -218,9 +219,3 @@ def _telling(lines: list[str]) -> str:
     fatal = [line for line in lines if line.startswith("Fatal Python error")]
     frames = [line.strip() for line in lines if line.strip().startswith("File ")]
     return " ".join([*fatal[:1], *frames[:1]]) if fatal else lines[-1][:300]
-
-
-def _environment() -> dict[str, str]:
-    """The supervisor's environment without what tells a plugin about this run."""
-    hidden = ("HARNESS_", "PYTEST_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import cache
+from harness.checkout import Checkout
 from harness.cuda import building
 from harness.declare import DeclarationError
 from harness.process import START_DEADLINE_S, WorkerFailure, WorkerProcess
@@ -36,11 +37,15 @@ class Source:
     file: str
 
 
-def builtin_sources() -> list[Source]:
-    """The files of harness.implementations, found without importing any of them."""
-    spec = importlib.util.find_spec("harness.implementations")
+def builtin_sources(checkout: Checkout | None = None) -> list[Source]:
+    """The files of harness.implementations, found without importing any of them; those of a checkout that has them."""
+    if checkout is not None and checkout.implementations:
+        folders = [str(checkout.implementations)]
+    else:
+        spec = importlib.util.find_spec("harness.implementations")
+        folders = list(spec.submodule_search_locations or ()) if spec else []
     sources = []
-    for folder in spec.submodule_search_locations or () if spec else ():
+    for folder in folders:
         for file in sorted(Path(folder).glob("*/*.py")):
             name = f"harness.implementations.{file.parent.name}"
             sources.append(Source(name if file.stem == "__init__" else f"{name}.{file.stem}", "", str(file)))
@@ -74,8 +79,15 @@ def plugin_sources(paths: Sequence[str]) -> list[Source]:
     return sources
 
 
-def read(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
-    """What each source declares, by its name: from the cache, or from a worker that reads the file now."""
+def read(sources: Sequence[Source], checkout: Checkout | None = None) -> dict[str, dict[str, Any]]:
+    """What each source declares, by its name: from the cache, or from a worker that reads the file now. What a checkout
+    declares is read afresh: it may come from any file there."""
+    if checkout is not None:
+        found = _read_in_worker([source for source in sources if not source.path], checkout)
+        for source in sources:
+            if source.path:
+                found.update(_read_in_worker([source], checkout))
+        return found
     cache_file = cache.folder() / "declarations.json"
     cached = _load_cache(cache_file)
     libraries = _installed_libraries()
@@ -93,20 +105,20 @@ def read(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
     return {source.name: cached[keys[source.name]] for source in sources}
 
 
-def _read_in_worker(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
+def _read_in_worker(sources: Sequence[Source], checkout: Checkout | None = None) -> dict[str, dict[str, Any]]:
     """Read all at once; if that kills the worker, one by one, so that only the culprit is lost."""
     if not sources:
         return {}
     try:
-        return _ask_to_read(sources)
+        return _ask_to_read(sources, checkout)
     except WorkerFailure as failure:
         if len(sources) == 1:
             return {sources[0].name: {"error": f"reading it failed: {failure.status}: {failure.reason}"}}
-        return {name: data for source in sources for name, data in _read_in_worker([source]).items()}
+        return {name: data for source in sources for name, data in _read_in_worker([source], checkout).items()}
 
 
-def _ask_to_read(sources: Sequence[Source]) -> dict[str, dict[str, Any]]:
-    worker = WorkerProcess()
+def _ask_to_read(sources: Sequence[Source], checkout: Checkout | None) -> dict[str, dict[str, Any]]:
+    worker = WorkerProcess(checkout=checkout)
     try:
         reply = worker.ask(
             {

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.checkout import Checkout
 from harness.declare import Accumulation, Case, DeclarationError, Operator, Tree
 from harness.implement import Declaration
 from harness.judge.trees import FAMILIES
@@ -75,18 +76,23 @@ class Registry:
         return declaration.has_gradient or self.backends[declaration.backend].differentiates
 
 
-def load(plugins: Sequence[str] = (), operators: Sequence[str] = (), cases: Sequence[str] = ()) -> Registry:
+def load(
+    plugins: Sequence[str] = (),
+    operators: Sequence[str] = (),
+    cases: Sequence[str] = (),
+    checkout: Checkout | None = None,
+) -> Registry:
     """Everything built in, installed under the entry-point groups, or named by path.
 
     `plugins` are files or folders with implementations: they are read in a worker. `operators` are files with
     Operators: they are trusted, and imported here. `cases` are further cases with given inputs: `onnx`, `torch`, files
-    or folders (harness.sources.files). Raises DeclarationError for a path that does not exist, ImportError for a
-    source whose library is missing.
+    or folders (harness.sources.files). With a `checkout`, implementations are its own. Raises DeclarationError for a
+    path that does not exist, ImportError for a source whose library is missing.
     """
     problems: list[Problem] = []
     found = _with_cases(_operators(operators, problems), cases, problems)
-    sources = [*builtin_sources(), *entry_points(ENTRY_POINTS), *plugin_sources(plugins)]
-    declared = read(sources)
+    sources = [*builtin_sources(checkout), *entry_points(ENTRY_POINTS), *plugin_sources(plugins)]
+    declared = read(sources, checkout)
     backends = _backends(sources, declared, problems)
     declarations = _declarations(sources, declared, found, backends, problems)
     return Registry(found, backends, declarations, tuple(problems))

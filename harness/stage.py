@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from harness.plan import Task
 from harness.precision import numpy_dtype
 from harness.process import Elapsed, WorkerFailure, WorkerProcess
 from harness.registry import Registry
-from harness.wire import GUARD, Reply, WireError, reply_from, text_of
+from harness.wire import GUARD, Answer, Reply, WireError, reply_from, text_of
 
 
 class Refused(Exception):
@@ -37,10 +37,15 @@ class Received:
     expected: tuple[tuple[tuple[int, ...], str], ...]
     """Shape and dtype of the right answer to each call."""
     elapsed: Elapsed
+    numbers: tuple[int, ...]
+    """Which calls the answers belong to; one more than there were is the first answer as it was in the end."""
+
+    def answer(self, number: int) -> Answer:
+        return self.reply.answers[self.numbers.index(number)]
 
     def read(self, number: int) -> np.ndarray | None:
         """A private copy of an answer of one array, or None where it left nothing that can be read."""
-        answer, slot = self.reply.answers[number], self.slots[number]
+        answer, slot = self.answer(number), self.slots[number]
         if len(answer.outputs) != 1 or not answer.outputs[0].stored:
             return None
         (output,) = answer.outputs
@@ -92,9 +97,12 @@ class Stage:
         deadline_s: float,
         *,
         poison: bool = True,
+        called: Callable[[], None] = lambda: None,
+        wanted: Sequence[int] | None = None,
     ) -> Received:
         """Have the samples run, each a list of indexes of calls, and read what came back; `poison` has freed memory
-        overwritten before, in the worker.
+        overwritten before, in the worker; `called` is called when the worker says that the calls are over, and only
+        then it learns which answers are `wanted` (positions in the order of the calls; None: all).
 
         Raises WorkerFailure if the worker is lost, Refused if it did not run the task.
         """
@@ -114,21 +122,27 @@ class Stage:
             "slots": [[slot.start, slot.stop] for slot in slots],
             "poison_bytes": sorted({size for size in self._sizes if size and poison}),
         }
-        message = self.worker.ask(request, deadline_s)
+
+        def over() -> Sequence[int] | None:
+            called()
+            return wanted
+
+        message = self.worker.ask(request, deadline_s, over)
         if "unsupported" in message:
             raise Refused("unsupported", text_of(message["unsupported"]) or "no reason was given")
         if "failure" in message:
             kind = "out_of_memory" if message.get("failure_kind") == "out_of_memory" else "error"
             raise Refused(kind, text_of(message["failure"]))
         try:
-            reply = reply_from(message, executed + 1, len(samples))
+            numbers = tuple(range(executed + 1)) if wanted is None else tuple(wanted)
+            reply = reply_from(message, len(numbers), len(samples))
         except WireError as error:
             self.worker.close()
             raise WorkerFailure("untrusted", str(error)) from None
         order = [index for sample in samples for index in sample]
         chosen = [self.calls[index] for index in [*order, order[0]]]
         expected = [(call.expected.shape, call.answer_dtype) for call in chosen]
-        return Received(reply, arena, tuple(slots), tuple(expected), self.worker.elapsed)
+        return Received(reply, arena, tuple(slots), tuple(expected), self.worker.elapsed, numbers)
 
     def touch(self, rng: np.random.Generator, count: int, fresh: Sequence[np.ndarray] | None = None) -> None:
         """Change `count` elements of every input, here and in the worker's memory, so that every answer changes; those

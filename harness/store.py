@@ -8,7 +8,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,10 @@ class RunInfo:
 
 _KEY = ("operator", "backend", "implementation", "case")
 _RECORD_FIELDS = tuple(field.name for field in dataclasses.fields(Record))
+_SERIES_FIELDS = (
+    "run_id", "started_at", "commit", "dirty", "machine_id", "device", "status", "reason",
+    "samples", "median_ns", "ci_low_ns", "ci_high_ns", "cpu_median_ns",
+)  # fmt: skip
 _SAMPLE_FIELDS = tuple(field.name for field in dataclasses.fields(Sample))
 
 
@@ -224,6 +228,24 @@ class Store:
         with self._engine.connect() as connection:
             rows = connection.execute(query.where(records_table.c.run_id == run_id, records_table.c.phase == phase))
             return {(row[0], row[1], row[2], row[3]) for row in rows}
+
+    def series(self, selects: Callable[[str], bool], machine_id: str | None = None) -> list[dict[str, Any]]:
+        """What all runs hold of the times of the tasks whose ids are selected, on one machine or on all, by time.
+
+        The keys are those of the record that a history is made of; a task without a time is there with its reason.
+        """
+        task = [records_table.c[name] for name in _KEY]
+        columns = [records_table.c[name] for name in (*_KEY, *_SERIES_FIELDS)]
+        wanted = [records_table.c.phase == "bench"]
+        if machine_id is not None:
+            wanted.append(records_table.c.machine_id == machine_id)
+        with self._engine.connect() as connection:
+            known = connection.execute(sa.select(*task).where(*wanted).distinct())
+            chosen = {tuple(row) for row in known if selects("/".join(row))}
+            operators = sorted({operator for operator, *_ in chosen})
+            query = sa.select(*columns).where(*wanted, records_table.c.operator.in_(operators))
+            rows = connection.execute(query.order_by(records_table.c.started_at, records_table.c.number))
+            return [row._asdict() for row in rows if tuple(row[: len(_KEY)]) in chosen]
 
     def samples(self, run_id: str) -> list[Sample]:
         """All raw readings of a run."""

@@ -118,19 +118,31 @@ class Worker:
         placed = [self._placed(call) for call in request["calls"]]
         _poison(request["poison_bytes"], sum(map(len, samples)))
         readings = [clocked(sample, backend.wait) for sample in samples]
-        self._announce(request["number"])
-        slots = iter(request["slots"])
+        results = [result for reading in readings for result in reading.answers]
+        order = [index for sample in request["samples"] for index in sample]
+
+        def copy_out(position: int) -> dict[str, Any]:
+            index = order[position]
+            held = results[position], calls[index][1], placed[index]
+            return self._copy_out(*held, request["slots"][position], backend)
+
+        # before anything else: a thread that still works on this one has no time to finish it
+        last = copy_out(len(results) - 1)
         answers = []
-        for sample, reading in zip(request["samples"], readings, strict=True):
-            for index, result in zip(sample, reading.answers, strict=True):
-                answers.append(self._copy_out(result, calls[index][1], placed[index], next(slots), backend))
-        answers.append(self._copy_out(readings[0].answers[0], [], [], next(slots), backend))
+        for position in self._wanted(request["number"], len(results)):
+            if position == len(results):
+                answers.append(self._copy_out(results[0], [], [], request["slots"][position], backend))
+            else:
+                answers.append(last if position == len(results) - 1 else copy_out(position))
         return answers, readings
 
-    def _announce(self, number: str) -> None:
-        """Say that the calls are over, so that the supervisor reads its clocks; a wait here would be time for threads
-        that still work on an answer."""
+    def _wanted(self, number: str, count: int) -> list[int]:
+        """Say that the calls are over, so that the supervisor reads its clocks; it answers which of the results it
+        wants to see, and did not say before. The number `count` stands for the first result as it is in the end."""
         wire.send(self._connection, {"called": number})
+        said = wire.receive(self._connection) or {}
+        wanted: list[int] | None = said.get("copy")
+        return list(range(count + 1)) if wanted is None else wanted
 
     def _copy_out(
         self, result: Any, arrays: list[Any], placed: list[np.ndarray], slot: list[int], backend: Backend

@@ -7,6 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .compared import add_summary, compared_frame, compared_json, compared_text, write_compared
+    from .compared_table import compared_lines
     from .export import json_rows, text_of, write
     from .frame import records_frame, samples_frame
     from .ranking import ranking_frame
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Report": "report",
+    "add_summary": "compared",
+    "compared_frame": "compared",
+    "compared_json": "compared",
+    "compared_lines": "compared_table",
+    "compared_text": "compared",
     "conformance_lines": "text",
     "json_rows": "export",
     "ranking_frame": "ranking",
@@ -23,10 +30,16 @@ _HOMES = {
     "samples_frame": "frame",
     "text_of": "export",
     "write": "export",
+    "write_compared": "compared",
 }
 
 __all__ = [
     "Report",
+    "add_summary",
+    "compared_frame",
+    "compared_json",
+    "compared_lines",
+    "compared_text",
     "conformance_lines",
     "json_rows",
     "ranking_frame",
@@ -35,6 +48,7 @@ __all__ = [
     "samples_frame",
     "text_of",
     "write",
+    "write_compared",
 ]
 
 

@@ -16,8 +16,14 @@ class Row:
     """One implementation on one case, or a copy (`backend` is `copy`). Times are ns of device events per call.
 
     `status` and `reason` are as in a record. `percent_of_limit` compares bytes per second with the quickest copy over
-    the same rounds; `host_ns` is one call on an idle device by the host's clock, until its answer is there. `checked`
-    says what of its answers was judged.
+    the same rounds. `checked` says what of its answers was judged.
+
+    By the host's clock, on an idle device: `launch_ns` until a call returned, `host_ns` until its answer was there;
+    `waits` says that the call itself waits for the device. `graph_ns` is a short kernel's time in a replayed graph,
+    with the spread over replays, or `graph_reason` says why there is none. Before each call `flushed_bytes` were read,
+    to leave the cache cold. `timing` is "held" where the host was ahead of the device, or why it was not. `starved` and
+    `contaminated` count samples: those in which the device had to wait for the host, and those with a reason in
+    `samples_contaminated`. The SM clocks are those before the first and after the last round, in MHz.
     """
 
     operator: str
@@ -33,7 +39,18 @@ class Row:
     ci_low_ns: float | None = None
     ci_high_ns: float | None = None
     min_ns: float | None = None
+    launch_ns: float | None = None
     host_ns: float | None = None
+    waits: bool | None = None
+    graph_ns: float | None = None
+    graph_spread_ns: float | None = None
+    graph_reason: str = ""
+    flushed_bytes: int | None = None
+    timing: str = ""
+    starved: int | None = None
+    contaminated: int | None = None
+    sm_mhz_before: float | None = None
+    sm_mhz_after: float | None = None
     bytes: int | None = None
     gb_per_s: float | None = None
     percent_of_limit: float | None = None
@@ -43,6 +60,7 @@ class Row:
     host_round_trips: int | None = None
     bytes_to_host: int | None = None
     samples_ns: tuple[int, ...] = ()
+    samples_contaminated: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.status != "passed" and self.median_ns is not None:
@@ -80,6 +98,15 @@ class Job:
             for one in registry.declarations
             if one.operator == operator and one.backend in self.backends and one.implementation not in self.left_out
         ]
+
+
+SAMPLES = ("samples_ns", "samples_contaminated")
+"""What a row holds for each sample, in their order."""
+
+
+def row_of(data: Mapping[str, Any]) -> Row:
+    """A row from its data, after JSON has made lists of tuples."""
+    return Row(**{**data, **{name: tuple(data[name]) for name in SAMPLES}})
 
 
 def job_of(data: Mapping[str, Any]) -> Job:

@@ -31,8 +31,8 @@ from harness.registry import Registry, load
 from harness.supervisor import fresh_seed
 
 from .agreement import check_all, differences
-from .event_clock import CLOCKS
-from .job import Job, Row
+from .arrays import PLACES
+from .job import Job, Row, row_of
 from .measured_table import Outcome, write
 
 ROWS = 32768
@@ -122,10 +122,10 @@ class Gathered:
 
     def hear(self, message: dict[str, Any]) -> None:
         if "row" in message:
-            row = Row(**{**message["row"], "samples_ns": tuple(message["row"]["samples_ns"])})
+            row = row_of(message["row"])
             self.rows[row.id] = row
         elif "case" in message:
-            self.states[message["case"]] = message["state"]
+            self.states[message["case"]] = {name: message[name] for name in ("before", "after")}
         self.device = message.get("device", self.device)
         self.begun = message.get("begin", self.begun)
         self.at = message.get("at", self.at)
@@ -279,8 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing:
         print(f"nothing was measured: {missing}", file=sys.stderr)
         return 5
-    if CLOCKS[chosen.device].warning:
-        print(CLOCKS[chosen.device].warning, file=sys.stderr)
+    if PLACES[chosen.device].warning:
+        print(PLACES[chosen.device].warning, file=sys.stderr)
     seed = fresh_seed() if chosen.seed is None else chosen.seed
     asked = f"--device {chosen.device} --minutes {chosen.minutes:g} --out {chosen.out}"
     again = f"python -m harness.reports.measured {asked}"

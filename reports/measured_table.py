@@ -8,17 +8,17 @@ import io
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .event_clock import CLOCKS
-from .job import Row
+from harness.timing.device.state import SLOWED, State
+
+from .arrays import PLACES
+from .job import SAMPLES, Row
 from .words import number, plain, time_words, unit_for
 
-COLUMNS = tuple(field.name for field in dataclasses.fields(Row) if field.name != "samples_ns")
-SLOWED = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
-"""NVML's clocks event reasons: power cap, hardware and software slowdown, by heat or by power brake."""
+COLUMNS = tuple(field.name for field in dataclasses.fields(Row) if field.name not in SAMPLES)
 RIVAL = "torch_cuda/builtin"
 HEADINGS = (
     "implementation",
@@ -30,18 +30,25 @@ HEADINGS = (
     "time / torch's",
     "launches",
     "host round trips",
+    "in a graph µs",
+    "launch µs",
     "from the host µs",
+    "not clean",
     "error/bound",
     "judged",
 )
 METHOD = """\
 Times are medians of device events with 95 % intervals (bootstrap over rounds). In each round every implementation of a
-case, and two ways to copy, run once in random order, each after a read of 1 GiB that leaves nothing of the case in a
-cache, and that lasts while the host queues the call; where a call waits for the device, that is in its time. Inputs of
-8 GiB and more are measured one library after the other, each with the copies. Answers were judged before and after, as
-the last column says. “% of copy” holds the bytes that the operator needs, over the median, against the rate of the
-quicker copy of as many bytes (8 GiB at most) in the same rounds. “From the host” is one call on an idle device by the
-host's clock, launches included, until its answer is there. “-” does not apply, or is not counted."""
+case, and two ways to copy, run once in random order. Before each call a read of four times the L2 cache leaves nothing
+of the case there, and the stream is kept busy until the host has queued the call; where a call waits for the device,
+that is in its time. Now and then a call is timed without that, until the whole device is idle, so that work on another
+stream is seen. Inputs of 8 GiB and more are measured one library after the other, each with the copies. Answers were
+judged before and after, as the last column says. “% of copy” holds the bytes that the operator needs, over the median,
+against the rate of the quicker copy of as many bytes (8 GiB at most) in the same rounds. “In a graph” is a short call's
+time in a replayed graph with a cold cache, where nothing is launched one by one. By the host's clock, on an idle
+device: “launch” is the time until a call returned, “from the host” until its answer was there. “Not clean” counts
+rounds in which the SM clock fell or the driver named a reason to slow down; they are kept. “-” does not apply, or is
+not counted."""
 MOST_LISTED = 40
 
 
@@ -115,7 +122,7 @@ def _csv(rows: Iterable[Row]) -> str:
 def markdown(outcome: Outcome) -> str:
     """The table with what it rests on, and the command that makes it again."""
     parts = [f"# Kernels on {outcome.gpu.get('gpu') or 'no GPU'}, {outcome.started_at[:10]}", ""]
-    warning = CLOCKS[outcome.device].warning
+    warning = PLACES[outcome.device].warning
     if warning:
         parts += [f"**{warning}**", ""]
     parts += ["Made again by", "", f"    {outcome.command}", "", *_about(outcome), "", *_conformance(outcome), ""]
@@ -132,33 +139,32 @@ def _about(outcome: Outcome) -> list[str]:
     commit = f"{(outcome.commit or 'none')[:12]}{' with changes' if outcome.dirty else ''}"
     said = [f"Commit {commit}, seed {outcome.seed}, {outcome.seconds:.0f} s in all."]
     state = outcome.gpu.get("state", {})
-    if "driver_version" in state:
-        clocks = f"{state.get('clocks.sm')}, memory {state.get('clocks.mem')}"
-        said.append(f"Driver {state['driver_version']}; clocks before the first case {clocks}; no setting was changed.")
-    said += _clocks([one for one in outcome.states.values() if "clocks.sm" in one])
+    if state.get("driver"):
+        clocks = f"{_mhz(state.get('sm_mhz'))}, memory {_mhz(state.get('memory_mhz'))}"
+        said.append(f"Driver {state['driver']}; clocks before the first case {clocks}; no setting was changed.")
+    if state.get("problem"):
+        said.append(f"Clocks are not known: {code(state['problem'])}.")
+    said += _clocks([State(**one["after"]) for one in outcome.states.values() if one])
     versions = {**outcome.machine.get("kernels", {}), **outcome.gpu.get("versions", {})}
     said += [f"Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}.", "", METHOD]
     return said
 
 
-def _clocks(states: Sequence[Mapping[str, str]]) -> list[str]:
+def _mhz(clock: float | None) -> str:
+    return "not known" if clock is None else f"{clock:.0f} MHz"
+
+
+def _clocks(states: Sequence[State]) -> list[str]:
     """How fast the device ran after the cases, and whether its driver gave a reason to slow it down."""
-    if not states:
+    clocks = [one.sm_mhz for one in states if one.sm_mhz is not None]
+    if not clocks:
         return []
-    clocks = sorted({one["clocks.sm"] for one in states}, key=lambda text: float(text.split()[0]))
-    slowed = [one["clocks_event_reasons.active"] for one in states if _is_slowed(one)]
-    ran = f"Clocks after the cases {clocks[0]} to {clocks[-1]}; "
+    slowed = [one for one in states if one.slowed_by]
+    ran = f"Clocks after the cases {_mhz(min(clocks))} to {_mhz(max(clocks))}; "
     if not slowed:
         return [f"{ran}the driver named no reason to slow down."]
-    reasons = ", ".join(sorted(set(slowed)))
+    reasons = ", ".join(words for words in SLOWED.values() if any(words in one.slowed_by for one in slowed))
     return [f"{ran}after {len(slowed)} of {len(states)} the driver named reasons to slow down ({reasons})."]
-
-
-def _is_slowed(state: Mapping[str, str]) -> bool:
-    try:
-        return bool(int(state.get("clocks_event_reasons.active", ""), 16) & SLOWED)
-    except ValueError:
-        return False
 
 
 def _conformance(outcome: Outcome) -> list[str]:
@@ -222,9 +228,11 @@ def _table(rows: Sequence[Row]) -> list[str]:
         rival = next((row.median_ns for row in timed if _name(row) == RIVAL), None)
         parts += [f"| {' | '.join(HEADINGS)} |".replace("UNIT", unit), "|---" + "|---:" * (len(HEADINGS) - 2) + "|---|"]
         parts += [_line(row, divisor, rival) for row in timed]
+    hidden = [row for row in timed if "hidden" in row.timing]
     without = [row for row in rows if row.median_ns is None]
-    if timed and without:
+    if timed and (hidden or without):
         parts.append("")
+    parts += [f"- {code(_name(row))} is timed until the device was idle: {code(row.timing)}" for row in hidden]
     return parts + [f"- {code(_name(row))} {row.status}: {code(row.reason or 'no time was taken')}" for row in without]
 
 
@@ -241,11 +249,18 @@ def _line(row: Row, divisor: float, rival: float | None) -> str:
         "-" if rival is None or row.backend == "copy" else f"{row.median_ns / rival:.2f}",
         "-" if row.launches is None else str(row.launches),
         "-" if row.host_round_trips is None else str(row.host_round_trips),
-        "-" if row.host_ns is None else number(row.host_ns / 1e3, 3),
+        _us(row.graph_ns),
+        "waits" if row.waits else _us(row.launch_ns),
+        _us(row.host_ns),
+        "-" if row.contaminated is None else f"{row.contaminated} of {row.samples}",
         number(row.error_over_bound, 2),
         row.checked or "-",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _us(ns: float | None) -> str:
+    return "-" if ns is None else number(ns / 1e3, 3)
 
 
 def _name(row: Row) -> str:

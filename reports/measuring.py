@@ -9,7 +9,8 @@ said until then stands, and it is started again for the rest.
     {"begin": id}                 a case begins, as operator/case
     {"at": id}                    what is about to run: to be blamed if nothing follows
     {"row": {...}}                one implementation on one case: a Row
-    {"case": id, "state": {...}}  a case is finished, and the state of the device after it
+    {"case": id, "before": {...}, "after": {...}}
+                                  a case is finished, and the states of the device around it
     {"end": true}                 nothing is left to do, or no time
 """
 
@@ -32,10 +33,13 @@ from harness.declare import Case
 from harness.implement import Backend, Declaration, Implementation
 from harness.modules import import_module
 from harness.registry import Registry, load
-from harness.timing.statistics import Interval, median_interval, paired_ratio
+from harness.timing.device.graphs import launch
+from harness.timing.device.readings import Reader
+from harness.timing.device.state import Watch, contamination
 
-from .event_clock import CLOCKS, Array, EventClock
-from .job import Job, Row, job_of
+from .arrays import PLACES, Array, Arrays
+from .entry import LONGEST_REASON, Entry
+from .job import Job, job_of
 from .questions import Question, ask
 
 LARGE = 8 << 30
@@ -45,9 +49,6 @@ MOST_COPIED = 4 << 30
 FEWEST_ROUNDS = 5
 STEADY_ROUNDS, STEADY = 15, 0.003
 """After every so many rounds, a case ends if every interval is this narrow (half of it, relative)."""
-HOST_READINGS = 5
-LONGEST_REASON = 600
-
 Say = Callable[[Mapping[str, Any]], None]
 
 
@@ -55,50 +56,35 @@ class DeviceLost(Exception):
     """The device answers no more in this process."""
 
 
-@dataclasses.dataclass(eq=False)
-class Entry:
-    """Something that is timed: how it is called, and what was found. `failure` is (status, reason)."""
-
-    declared: Declaration
-    case: Case
-    bytes: int
-    call: Callable[[], Any] = lambda: None
-    judge: Callable[[], None] = lambda: None
-    flushes: int = 1
-    blocks: dict[tuple[int, int], float] = dataclasses.field(default_factory=dict)
-    found: dict[str, Any] = dataclasses.field(default_factory=dict)
-    failure: tuple[str, str] | None = None
-
-    @property
-    def id(self) -> str:
-        return f"{self.declared.id}/{self.case.id}"
-
-    @property
-    def interval(self) -> Interval:
-        return median_interval(self.blocks)
-
-
 def measure(job: Job, say: Say) -> None:
     """Everything that the job names, as far as its time allows. Raises DeviceLost."""
     registry = load(job.plugins)
-    clock = CLOCKS[job.device](job.seed)
-    say({"device": clock.describe()})
+    place = PLACES[job.device](job.seed)
+    watch = Watch(place.timer.state)
+    say({"device": {**place.describe(), "state": dataclasses.asdict(watch.state(fresh=True))}})
     for number, (operator, case) in enumerate(job.cases):
         left = job.until - time.time()
         if left <= 0:
             break
         say({"begin": f"{operator}/{case.id}"})
-        run = CaseRun(job, registry, clock, operator, case, say)
+        run = CaseRun(job, registry, place, watch, operator, case, say)
+        before = watch.state(fresh=True)
         run.run(time.time() + left / (len(job.cases) - number))
-        say({"case": f"{operator}/{case.id}", "state": clock.state()})
+        after = watch.state(fresh=True)
+        states = {"before": dataclasses.asdict(before), "after": dataclasses.asdict(after)}
+        say({"case": f"{operator}/{case.id}", **states})
     say({"end": True})
 
 
 class CaseRun:
     """One case: its input, its question, and its implementations, all at once or one library after the other."""
 
-    def __init__(self, job: Job, registry: Registry, clock: EventClock, operator: str, case: Case, say: Say) -> None:
-        self._job, self._registry, self._clock, self._case, self._say = job, registry, clock, case, say
+    def __init__(
+        self, job: Job, registry: Registry, place: Arrays, watch: Watch, operator: str, case: Case, say: Say
+    ) -> None:
+        self._job, self._registry, self._place, self._case, self._say = job, registry, place, case, say
+        self._watch = watch
+        self._readers: dict[int, Reader] = {}
         self._operator = registry.operators[operator]
         self._bytes = self._operator.cost(case).bytes
         self._rng = np.random.default_rng([job.seed, *f"{operator}/{case.id}".encode()])
@@ -114,7 +100,7 @@ class CaseRun:
             if isinstance(error, DeviceLost):
                 raise
             reason = f"the case ended early: {type(error).__name__}: {error}"[:LONGEST_REASON]
-            for entry in [Entry(one, self._case, self._bytes, failure=("error", reason)) for one in self._wanted]:
+            for entry in [self._entry(one, self._bytes, ("error", reason)) for one in self._wanted]:
                 if entry.id not in self._reported:
                     self._recover(entry)
                     self._report(entry)
@@ -123,22 +109,33 @@ class CaseRun:
         short = self._too_little_memory()
         if short:
             for one in self._wanted:
-                self._report(Entry(one, self._case, self._bytes, failure=("unsupported", short)))
+                self._report(self._entry(one, self._bytes, ("unsupported", short)))
             return
-        x = self._clock.normal(self._case.shapes[0])
-        question = ask(self._clock, self._operator, self._case, x, self._rng, self._job.whole)
+        x = self._place.normal(self._case.shapes[0])
+        question = ask(self._place, self._operator, self._case, x, self._rng, self._job.whole)
         groups = self._groups()
         for number, group in enumerate(groups):
             now = time.time()
             self._run_group(number, group, x, question, now + (until - now) / (len(groups) - number))
             gc.collect()
-            self._clock.release()
+            self._place.release()
+
+    def _entry(self, declared: Declaration, byte_count: int, failure: tuple[str, str] | None = None) -> Entry:
+        """An entry that is timed by the timer of its own library."""
+        timer = self._place.timer
+        if failure is None and declared.backend != "copy" and (make := self._backend(declared).timer) is not None:
+            try:
+                timer = make()
+            except Exception as error:
+                failure = "error", f"the device's clock: {type(error).__name__}: {error}"[:LONGEST_REASON]
+        reader = self._readers.setdefault(id(timer), Reader(timer))
+        return Entry(declared, self._case, byte_count, reader, failure=failure)
 
     def _too_little_memory(self) -> str:
         """Why input, one answer and the target of a copy do not fit on the device, or an empty text."""
-        self._clock.release()
+        self._place.release()
         needed = self._bytes + min(MOST_COPIED, self._bytes // 2)
-        free = self._clock.free_bytes()
+        free = self._place.free_bytes()
         if needed <= free:
             return ""
         return f"not run: it needs {needed / 1e9:.1f} GB of the device's memory, and {free / 1e9:.1f} GB are free"
@@ -147,8 +144,8 @@ class CaseRun:
         """All together; where the input is large, those that share a pool of memory together."""
         if 4 * math.prod(self._case.shapes[0]) < LARGE:
             return [self._wanted]
-        own = [one for one in self._wanted if one.backend == self._clock.name]
-        others = [one for one in self._wanted if one.backend != self._clock.name]
+        own = [one for one in self._wanted if one.backend == self._place.name]
+        others = [one for one in self._wanted if one.backend != self._place.name]
         return [group for group in (own, others) if group]
 
     def _run_group(self, number: int, group: Sequence[Declaration], x: Array, question: Question, until: float) -> None:
@@ -162,12 +159,13 @@ class CaseRun:
     def _copies(self, x: Array) -> Iterator[Entry]:
         """Copies that move as many bytes as the case needs, read and written together."""
         count = max(1, min(self._bytes // 2, MOST_COPIED) // 4)
-        target = self._clock.empty(count)
-        for name, copy in self._clock.copies.items():
+        target = self._place.empty(count)
+        for name, copy in self._place.copies.items():
             declared = Declaration(self._operator.name, "copy", name)
             if f"{declared.id}/{self._case.id}" in self._job.skip:
                 continue
-            entry = Entry(declared, self._case, 8 * count, functools.partial(copy, target, x, count))
+            entry = self._entry(declared, 8 * count)
+            entry.call = functools.partial(copy, target, x, count)
             if self._attempt(entry, entry.call):
                 yield entry
             else:
@@ -175,14 +173,14 @@ class CaseRun:
 
     def _prepared(self, declared: Declaration, x: Array, question: Question) -> Entry | None:
         """An implementation that is right and warm; None where it was reported already."""
-        entry = Entry(declared, self._case, self._bytes)
-        if self._attempt(entry, lambda: self._warm_up(entry, x, question)):
+        entry = self._entry(declared, self._bytes)
+        if entry.failure is None and self._attempt(entry, lambda: self._warm_up(entry, x, question)):
             return entry
         self._report(entry)
         return None
 
     def _warm_up(self, entry: Entry, x: Array, question: Question) -> None:
-        declared, clock = entry.declared, self._clock
+        declared, place = entry.declared, self._place
         one, backend = _implementation(declared), self._backend(declared)
         refused = one.supports(self._case) if one.supports else None
         if refused:
@@ -190,7 +188,7 @@ class CaseRun:
             return
         function = one.prepare(self._case) if one.prepare else one.function
         parameters = dict(self._case.parameters)
-        arrays = {id(array): clock.seen_by(array, declared.backend) for array in (x, question.x)}
+        arrays = {id(array): place.seen_by(array, declared.backend) for array in (x, question.x)}
 
         def judge() -> None:
             answer = function(arrays[id(question.x)], **parameters)
@@ -207,24 +205,24 @@ class CaseRun:
         entry.judge = judge
         entry.call = lambda: function(arrays[id(x)], **parameters)
         entry.found |= self._counted(entry)
-        readings = [clock.host_ns(entry.call) for _ in range(HOST_READINGS)]
-        queueing, done = np.median(np.array(readings), axis=0)
-        entry.found["host_ns"] = float(done)
-        entry.flushes = clock.flushes_for(int(queueing))
+        cost = launch(entry.reader.timer, entry.call)
+        entry.found |= {"launch_ns": cost.launch_ns, "host_ns": cost.done_ns, "waits": cost.waits}
 
     def _counted(self, entry: Entry) -> dict[str, int]:
         """What one call launches and reads back, where it goes through our own device."""
-        before = self._clock.counts(entry.declared.backend)
+        before = self._place.counts(entry.declared.backend)
         entry.call()
-        after = self._clock.counts(entry.declared.backend)
+        after = self._place.counts(entry.declared.backend)
         if before is None or after is None or after.launches == before.launches:
             return {}
         names = ("launches", "host_round_trips", "bytes_to_host")
         return {name: getattr(after, name) - getattr(before, name) for name in names}
 
     def _time(self, group: int, entries: Sequence[Entry], until: float) -> None:
-        """Rounds of one reading each in random order; then each answers the question once more, since whatever the
-        timed calls have left behind would show there."""
+        """Rounds of one reading each in random order; graphs of what is short; then each answers the question once
+        more, since whatever the timed calls have left behind would show there."""
+        before = self._watch.state(fresh=True)
+        first = last = before
         for number in range(self._job.rounds):
             alive = [one for one in entries if one.failure is None]
             if number >= FEWEST_ROUNDS and time.time() > until:
@@ -234,13 +232,18 @@ class CaseRun:
                 break
             for index in self._rng.permutation(len(alive)):
                 entry = alive[int(index)]
-                self._attempt(entry, functools.partial(self._read, entry, (group, number)))
+                self._attempt(entry, functools.partial(entry.read, (group, number)))
+            last = self._watch.state()
+            why = contamination(before, last)
+            for entry in alive:
+                entry.contaminated[group, number] = why
+            before = last
         for entry in entries:
+            entry.found |= {"sm_mhz_before": first.running_mhz, "sm_mhz_after": last.running_mhz}
             if entry.failure is None and entry.declared.backend != "copy":
-                self._attempt(entry, entry.judge)
-
-    def _read(self, entry: Entry, block: tuple[int, int]) -> None:
-        entry.blocks[block] = self._clock.reading_ns(entry.call, entry.flushes)
+                self._attempt(entry, functools.partial(entry.replay, until))
+                if entry.failure is None:
+                    self._attempt(entry, entry.judge)
 
     def _attempt(self, entry: Entry, action: Callable[[], None]) -> bool:
         """Whether an action on an entry went well; where it did not, the entry says why, and nothing else suffers.
@@ -250,7 +253,7 @@ class CaseRun:
         self._say({"at": entry.id})
         try:
             action()
-            self._clock.wait()
+            self._place.timer.wait()
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
             status = "out_of_memory" if "out of memory" in text.lower() else "error"
@@ -263,38 +266,15 @@ class CaseRun:
         """Give back what a failed call held; a traceback that is not collected holds arrays."""
         gc.collect()
         try:
-            self._clock.wait()
-            self._clock.release()
+            self._place.timer.wait()
+            self._place.release()
         except Exception as error:
             self._report(entry)
             raise DeviceLost(str(error)) from error
 
     def _report(self, entry: Entry, best: Entry | None = None) -> None:
-        """Say the row of an entry; nothing of a time beside a failure."""
-        declared = entry.declared
         self._reported.add(entry.id)
-        status, reason = entry.failure or ("passed", "")
-        row: dict[str, Any] = {"status": status, "reason": reason, "bytes": entry.bytes, **entry.found}
-        if entry.failure is not None:
-            row.pop("host_ns", None)
-        elif entry.blocks:
-            interval = entry.interval
-            row |= {
-                "samples": len(entry.blocks),
-                "median_ns": interval.estimate,
-                "ci_low_ns": interval.low,
-                "ci_high_ns": interval.high,
-                "min_ns": min(entry.blocks.values()),
-                "gb_per_s": entry.bytes / interval.estimate,
-                "samples_ns": tuple(round(one) for one in entry.blocks.values()),
-            }
-            if best is not None:
-                ratio, scale = paired_ratio(best.blocks, entry.blocks), 100.0 * entry.bytes / best.bytes
-                percents = (ratio.estimate, ratio.low, ratio.high)
-                names = ("percent_of_limit", "percent_low", "percent_high")
-                row |= {name: scale * one for name, one in zip(names, percents, strict=True)}
-        row |= {"operator": declared.operator, "backend": declared.backend, "implementation": declared.implementation}
-        self._say({"row": dataclasses.asdict(Row(**row, case=self._case.id))})
+        self._say({"row": dataclasses.asdict(entry.row(best))})
 
     def _backend(self, declared: Declaration) -> Backend:
         info = self._registry.backends[declared.backend]

@@ -6,31 +6,26 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from harness.histories import Histories
 from harness.record import STATUSES, WRONG, Record
 
 from .chart import chart
+from .history import notes
+from .history_page import environment, section_rows
 from .ranking import rankings
 from .report import Report, again
-from .words import count, number, plain, ratio_words, span, time_words, unit_for
+from .words import count, number, ratio_words, span, time_words, unit_for
 
 FOLDER = Path(__file__).parent
 MOST_REASONS = 5
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
-def page(report: Report) -> str:
-    """The whole page; everything that comes from plugins is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, plain=plain, count=count)
-    return environment.get_template("page.html").render(
+def page(report: Report, histories: Histories | None = None) -> str:
+    """The whole page; everything that comes from plugins is escaped. `histories` are those of the run's tasks."""
+    templates = environment()
+    templates.filters.update(number=number, count=count)
+    return templates.get_template("page.html").render(
         style=(FOLDER / "page.css").read_text(encoding="utf-8"),
         report=report,
         run=report.run,
@@ -43,7 +38,15 @@ def page(report: Report) -> str:
         attributes=_attributes(report),
         counted=any(one.launches is not None for one in report.checked),
         again=again,
+        history=_history(histories),
     )
+
+
+def _history(histories: Histories | None) -> dict[str, Any] | None:
+    """The section about earlier runs; None where no task has enough of them."""
+    if histories is None or not histories.rows:
+        return None
+    return {"rows": section_rows(histories.rows), "notes": notes(histories)}
 
 
 def _headline(report: Report) -> dict[str, str]:

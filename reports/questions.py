@@ -21,7 +21,7 @@ from harness.implement import Backend
 from harness.judge.compare import Comparison
 from harness.judge.truth import Truth, truth
 
-from .event_clock import Array, EventClock
+from .arrays import Array, Arrays
 
 MOST_ROWS = 32
 SPARSE = {"softmax": (-np.inf, 1 << 10, "normal"), "sum": (0.0, 1 << 20, "integers")}
@@ -46,7 +46,7 @@ class Question:
         return self.compare(answer, backend, claim)
 
 
-def ask(clock: EventClock, operator: Operator, case: Case, x: Array, rng: np.random.Generator, whole: int) -> Question:
+def ask(place: Arrays, operator: Operator, case: Case, x: Array, rng: np.random.Generator, whole: int) -> Question:
     """The question of a case: about x, an input of the case on the device, or in place of it about a sparse vector.
 
     Up to `whole` elements are looked at in full. Raises KeyError for a long vector of an operator that has no entry in
@@ -54,10 +54,10 @@ def ask(clock: EventClock, operator: Operator, case: Case, x: Array, rng: np.ran
     """
     (shape,) = case.shapes
     if math.prod(shape) <= whole:
-        return _of_rows(clock, operator, case, x, None)
+        return _of_rows(place, operator, case, x, None)
     if len(shape) == 2:
-        return _of_rows(clock, operator, case, x, _some_rows(*shape, whole // 4, rng))
-    return _of_few(clock, operator, math.prod(shape), rng)
+        return _of_rows(place, operator, case, x, _some_rows(*shape, whole // 4, rng))
+    return _of_few(place, operator, math.prod(shape), rng)
 
 
 def _some_rows(count: int, n: int, elements: int, rng: np.random.Generator) -> list[int]:
@@ -66,19 +66,19 @@ def _some_rows(count: int, n: int, elements: int, rng: np.random.Generator) -> l
     return sorted({0, count - 1, *map(int, between)})
 
 
-def _of_rows(clock: EventClock, operator: Operator, case: Case, x: Array, rows: Sequence[int] | None) -> Question:
+def _of_rows(place: Arrays, operator: Operator, case: Case, x: Array, rows: Sequence[int] | None) -> Question:
     (shape,) = case.shapes
-    part = clock.pick(x, rows)
+    part = place.pick(x, rows)
     known = _Truths(operator, dataclasses.replace(case, shapes=(part.shape,)), (part,))
 
     def compare(answer: Array, backend: Backend, claim: Accumulation | None) -> Comparison:
-        return known.under(claim).compare(clock.pick(answer, rows, backend.to_host))
+        return known.under(claim).compare(place.pick(answer, rows, backend.to_host))
 
     said = "every element" if rows is None else f"{len(rows)} of {shape[0]} rows"
     return Question(x, shape if known.expected.shape == part.shape else shape[:-1], said, compare)
 
 
-def _of_few(clock: EventClock, operator: Operator, size: int, rng: np.random.Generator) -> Question:
+def _of_few(place: Arrays, operator: Operator, size: int, rng: np.random.Generator) -> Question:
     nothing, count, values = SPARSE[operator.name]
     places = np.unique(np.concatenate([[0, size - 1], rng.integers(0, size, min(count, size // 4))]))
     few = draw(values, places.shape, "float32", rng)
@@ -88,7 +88,7 @@ def _of_few(clock: EventClock, operator: Operator, size: int, rng: np.random.Gen
     elementwise = known.expected.shape == few.shape
 
     def compare(answer: Array, backend: Backend, claim: Accumulation | None) -> Comparison:
-        y = clock.pick(answer, None, backend.to_host)
+        y = place.pick(answer, None, backend.to_host)
         if not elementwise:
             return known.under(ANY_ORDER).compare(y)
         found = known.under(ANY_ORDER).compare(y[places])
@@ -98,7 +98,7 @@ def _of_few(clock: EventClock, operator: Operator, size: int, rng: np.random.Gen
         return Comparison(f"element {where} is {y[where]}, where the input is {nothing} and 0 is right")
 
     said = f"every element, {places.size} of the input's not {nothing:g}"
-    return Question(clock.upload(x), (size,) if elementwise else (), said, compare)
+    return Question(place.upload(x), (size,) if elementwise else (), said, compare)
 
 
 class _Truths:

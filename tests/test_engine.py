@@ -14,7 +14,7 @@ from harness.declare import LAYOUTS, Accumulation, Case, DeclarationError, Tree,
 from harness.implement import Declaration, implementation, implementations_in
 from harness.plan import NothingSelected, Selection, plan, require_match
 from harness.registry import Registry, load
-from harness.wire import GUARD, WireError, parse, reply_from
+from harness.wire import GUARD, Usage, WireError, parse, reply_from
 
 REGISTRY = load()
 
@@ -146,6 +146,8 @@ GOOD: dict[str, Any] = {
     ],
     "wall_ns": [5],
     "cpu_ns": [4],
+    "device_ns": [None],
+    "usage": [[3, 0, 1, 0]],
     "prepare_ns": None,
     "state_changes": "",
 }
@@ -153,6 +155,7 @@ GOOD: dict[str, Any] = {
 
 def test_a_good_reply_is_read() -> None:
     reply = reply_from(GOOD, 1, 1)
+    assert reply.usage[0] == Usage(3, 0, 1, 0)
     assert reply.wall_ns == (5,) and reply.answers[0].outputs[0].shape == (2,)
 
 
@@ -174,6 +177,9 @@ def test_a_good_reply_is_read() -> None:
         {"wall_ns": [float("nan")]},
         {"wall_ns": ["5"]},
         {"cpu_ns": None},
+        {"device_ns": [-1]},
+        {"usage": [[1, 2, 3]]},
+        {"usage": [[1, 2, 3, 4.0]]},
         {"prepare_ns": -3},
     ],
     ids=repr,

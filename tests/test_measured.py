@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
 import sys
 import time
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import needs_torch
+from harness.implementations import cupy as cupy_backend
 from harness.implementations.numpy import backend as NUMPY
-from harness.reports import event_clock, measured, measuring
+from harness.reports import arrays, measured, measuring
 from harness.reports.agreement import Checked, differences
-from harness.reports.event_clock import GpuClock, StandInClock
+from harness.reports.arrays import GpuArrays, HostTimer, StandInArrays
 from harness.reports.job import Job, Row, job_of
 from harness.reports.measured_table import Outcome, markdown, write
 from harness.reports.questions import ask
 
-from harness.cuda import building
+from harness.cuda import building, gpu
 from harness.declare import Case
 from harness.implement import Declaration
 from harness.judge.verdict import Verdict
 from harness.plan import Task
 from harness.registry import load
+from harness.timing.device import timer
+from harness.timing.device.state import State
 
 needs_compiler = pytest.mark.skipif(building.compiler() is None, reason=building.HINT)
 
@@ -88,6 +93,12 @@ def test_the_whole_way_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert whole["on_both"] > 0 and whole["differ"] == []
     assert whole["conformance"]["cuda_cpu"]["passed"] > 0
     assert all(len(row["samples_ns"]) == row["samples"] for row in whole["rows"])
+    for row in whole["rows"]:
+        assert row["contaminated"] == 0 and row["samples_contaminated"] == [""] * row["samples"]
+        # no cache is flushed here, no clock of a GPU is read, and nothing is captured
+        assert (row["flushed_bytes"], row["sm_mhz_after"], row["graph_ns"]) == (None, None, None)
+        if row["backend"] != "copy":
+            assert row["waits"] and row["host_ns"] >= row["launch_ns"] > 0 and "waits" in row["graph_reason"]
 
 
 PLUGIN = """
@@ -173,7 +184,7 @@ def test_a_case_that_cannot_be_set_up_is_a_row_for_each_with_the_reason(monkeypa
     def fails(self: Any, shape: Any) -> Any:
         raise MemoryError("no such memory")
 
-    monkeypatch.setattr(StandInClock, "normal", fails)
+    monkeypatch.setattr(StandInArrays, "normal", fails)
     found = heard(job())
     assert found.ended and found.rows
     assert all(row.status == "error" and "no such memory" in row.reason for row in found.rows.values())
@@ -185,30 +196,26 @@ def test_without_time_nothing_is_begun_and_what_was_not_reached_is_known() -> No
     assert found.ended and found.rows == {}
 
 
-class Lost(StandInClock):
+class Lost(StandInArrays):
     """A device that answers no more after the first answer that is wrong."""
-
-    def wait(self) -> None:
-        if self.is_lost:
-            raise RuntimeError("an illegal memory access was encountered")
-
-    def release(self) -> None:
-        return None
 
     is_lost = False
 
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.timer = HostTimer(self._wait)
 
-def test_a_device_that_answers_no_more_ends_the_process_after_the_reason(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    clock = Lost(1)
+    def _wait(self) -> None:
+        if self.is_lost:
+            raise RuntimeError("an illegal memory access was encountered")
 
-    def fails(array: Any, backend: str) -> Any:
-        clock.is_lost = True
-        return StandInClock.seen_by(clock, array, backend)
+    def seen_by(self, array: Any, backend: str) -> Any:
+        self.is_lost = True
+        return super().seen_by(array, backend)
 
-    clock.seen_by = fails  # type: ignore[method-assign]
-    monkeypatch.setitem(measuring.CLOCKS, "cuda_cpu", lambda seed: clock)
+
+def test_a_device_that_answers_no_more_ends_the_process_after_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(measuring.PLACES, "cuda_cpu", Lost)
     found = measured.Gathered()
     with pytest.raises(measuring.DeviceLost):
         measuring.measure(job(), found.hear)
@@ -216,8 +223,19 @@ def test_a_device_that_answers_no_more_ends_the_process_after_the_reason(
     assert row.status == "error" and "illegal memory access" in row.reason
 
 
+def test_a_clock_that_cannot_be_made_is_the_reason_of_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> Any:
+        raise MemoryError("240 MB are wanted")
+
+    monkeypatch.setattr(measuring.CaseRun, "_backend", lambda self, declared: dataclasses.replace(NUMPY, timer=fails))
+    found = heard(job())
+    rows = [row for row in found.rows.values() if row.backend == "numpy"]
+    assert rows and all(row.status == "error" and "240 MB are wanted" in row.reason for row in rows)
+    assert all(row.median_ns for row in found.rows.values() if row.backend == "copy")
+
+
 def test_a_case_that_does_not_fit_is_not_run_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(StandInClock, "free_bytes", lambda self: 100)
+    monkeypatch.setattr(StandInArrays, "free_bytes", lambda self: 100)
     found = heard(job())
     assert found.rows and all(row.status == "unsupported" for row in found.rows.values())
     assert all("GB are free" in row.reason for row in found.rows.values())
@@ -226,7 +244,7 @@ def test_a_case_that_does_not_fit_is_not_run_and_says_why(monkeypatch: pytest.Mo
 def test_large_inputs_are_measured_one_library_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "LARGE", 1)
     released: list[int] = []
-    monkeypatch.setattr(StandInClock, "release", lambda self: released.append(1))
+    monkeypatch.setattr(StandInArrays, "release", lambda self: released.append(1))
     backends = ("numpy", "cuda_cpu") if building.compiler() else ("numpy",)
     found = heard(job(backends=backends, left_out=("array_api",), cases=(MATRIX,)))
     assert {row.backend for row in found.rows.values() if row.median_ns} == {*backends, "copy"}
@@ -248,7 +266,7 @@ def test_questions_know_right_answers_and_wrong_ones(
     operator: str, shape: tuple[int, ...], dim: int, said: str
 ) -> None:
     declared = load().operators[operator]
-    clock, rng = StandInClock(1), np.random.default_rng(1)
+    clock, rng = StandInArrays(1), np.random.default_rng(1)
     case = Case("float32", (shape,), (("dim", dim),))
     question = ask(clock, declared, case, clock.normal(shape), rng, 128)
     assert said in question.said
@@ -304,7 +322,7 @@ def outcome(**changes: Any) -> Outcome:
         dirty=None,
         seed=1,
         machine={},
-        gpu={"gpu": "A GPU", "state": {"driver_version": "1", "clocks.sm": "1980 MHz"}},
+        gpu={"gpu": "A GPU", "state": {"driver": "580.1", "sm_mhz": 1980.0}},
         states={},
         missing={"triton": "not installed"},
         conformance={"cupy": {"passed": 3, "not reached": 0}, "triton": {"missing": 2, "not reached": 0}},
@@ -329,14 +347,23 @@ def test_the_table_says_what_is_wrong_what_differs_and_what_was_not_reached() ->
     assert "- `cupy/sequential_grid_reduced` failed: `element 0 is 3`" in text
 
 
-@pytest.mark.parametrize(
-    ("reasons", "said"), [("0x0000000000000001", "no reason to slow down"), ("0x0000000000000004", "after 1 of 2")]
-)
-def test_clocks_that_were_slowed_are_said_to_be(reasons: str, said: str) -> None:
-    quick = {"clocks.sm": "1980 MHz", "clocks_event_reasons.active": "0x0000000000000000"}
-    slow = {"clocks.sm": "345 MHz", "clocks_event_reasons.active": reasons}
-    text = markdown(outcome(states={"a": quick, "b": slow, "c": {"nvidia-smi": "did not answer"}}))
-    assert "345 MHz to 1980 MHz" in text and said in text
+def seen(**after: Any) -> dict[str, Any]:
+    """What the device said around a case."""
+    return {"before": dataclasses.asdict(State()), "after": dataclasses.asdict(State(**after))}
+
+
+@pytest.mark.parametrize(("reasons", "said"), [(0x1, "no reason to slow down"), (0x4, "after 1 of 3 the driver")])
+def test_clocks_that_were_slowed_are_said_to_be(reasons: int, said: str) -> None:
+    quick, slow = seen(sm_mhz=1980.0, reasons=0), seen(sm_mhz=345.0, reasons=reasons)
+    text = markdown(outcome(states={"a": quick, "b": slow, "c": seen(problem="no answer"), "d": {}}))
+    assert "345 MHz to 1980 MHz" in text and said in text and "Driver 580.1" in text
+
+
+def test_samples_that_are_not_clean_are_counted_and_work_that_hides_is_named() -> None:
+    rows = (timed(contaminated=2), timed(implementation="sly", timing="work is hidden from the events: 90 us"))
+    text = markdown(outcome(rows=rows))
+    assert "| 2 of 3 |" in text
+    assert "- `cupy/sly` is timed until the device was idle: `work is hidden from the events: 90 us`" in text
 
 
 def test_a_row_cannot_hold_a_time_beside_a_failure() -> None:
@@ -381,7 +408,7 @@ def test_the_plan_for_a_gpu_names_what_was_asked_for() -> None:
     assert {"sum/cupy/streaming", "sum/cupy/builtin", "sum/triton/builtin"} <= names
 
 
-# ---- the GPU's clock, with NumPy in the place of CuPy
+# ---- a GPU's arrays, with NumPy in the place of CuPy
 
 
 class FakePointer:
@@ -399,7 +426,9 @@ class FakeArray(np.ndarray):
 
 
 class FakeEvent:
-    def record(self) -> None:
+    done = True
+
+    def record(self, stream: Any) -> None:
         self.ms = time.perf_counter() * 1e3
 
     def synchronize(self) -> None:
@@ -433,22 +462,37 @@ def fake_cupy() -> Any:
     runtime = types.SimpleNamespace(
         deviceSynchronize=lambda: None,
         memGetInfo=lambda: (5, 9),
-        getDeviceProperties=lambda number: {"name": b"A GPU", "major": 9, "minor": 0},
+        getDevice=lambda: 0,
+        getDeviceProperties=lambda number: {"name": b"A GPU", "major": 9, "minor": 0, "l2CacheSize": 50 << 20},
         driverGetVersion=lambda: 13000,
         runtimeGetVersion=lambda: 13000,
     )
+    cupy.int64 = np.int64
+    cupy.RawKernel = lambda code, name: lambda grid, block, arguments: None
     cupy.cuda = types.SimpleNamespace(
-        runtime=runtime, Event=FakeEvent, get_elapsed_time=lambda start, end: end.ms - start.ms
+        runtime=runtime,
+        Event=FakeEvent,
+        get_elapsed_time=lambda start, end: end.ms - start.ms,
+        get_current_stream=contextlib.nullcontext,
     )
     cupy.freed = freed
     return cupy
 
 
-def test_the_clock_of_a_gpu_asks_cupy_for_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    cupy = fake_cupy()
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setattr(event_clock, "DRAWN_AT_ONCE", 1000)
-    clock = GpuClock(1)
+@pytest.fixture
+def cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    made = fake_cupy()
+    monkeypatch.setitem(sys.modules, "cupy", made)
+    for once in (cupy_backend.timer, gpu.device):
+        once.cache_clear()
+    yield made
+    for once in (cupy_backend.timer, gpu.device):
+        once.cache_clear()
+
+
+def test_a_gpu_asks_cupy_for_what_it_says(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "DRAWN_AT_ONCE", 1000)
+    clock = GpuArrays(1)
     x = clock.normal((50, 70))
     assert abs(float(x.mean())) < 0.1 and abs(float(x.std()) - 1) < 0.1
     assert len(np.unique(x)) > 3000  # each part has a seed of its own
@@ -459,8 +503,7 @@ def test_the_clock_of_a_gpu_asks_cupy_for_what_it_says(monkeypatch: pytest.Monke
     assert np.array_equal(target, -x.reshape(-1)[:100])
     clock.copies["memcpy"](target, x, 100)
     assert np.array_equal(target, x.reshape(-1)[:100])
-    assert 1e6 < clock.reading_ns(lambda: time.sleep(0.002), 2) < 1e9
-    assert clock.flushes_for(10**12) == event_clock.MOST_FLUSHES
+    assert clock.timer.l2_bytes == 50 << 20
     assert clock.free_bytes() == 5
     clock.release()
     assert cupy.freed
@@ -470,39 +513,25 @@ def test_the_clock_of_a_gpu_asks_cupy_for_what_it_says(monkeypatch: pytest.Monke
 
 
 @needs_torch
-def test_cupy_and_torch_see_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy())
-    clock = GpuClock(1)
+def test_cupy_and_torch_see_the_same_memory(cupy: Any) -> None:
+    clock = GpuArrays(1)
     x = clock.normal((3, 4))
     seen = clock.seen_by(x, "torch_cuda")
     x[1, 2] = 7
     assert type(seen).__name__ == "Tensor" and float(seen[1, 2]) == 7
 
 
-def test_the_way_of_a_gpu_with_copies_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    cupy = fake_cupy()
+def test_the_way_of_a_gpu_with_copies_alone(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     cupy.cuda.runtime.memGetInfo = lambda: (10**9, 10**9)
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setattr(GpuClock, "state", lambda self: {"clocks.sm": "1980 MHz"})
+    monkeypatch.setattr(timer, "read_state", lambda: State(sm_mhz=1500.0, max_sm_mhz=2000.0, reasons=0x4))
     found = heard(job(device="cupy", backends=(), cases=(VECTOR, MATRIX)))
-    assert found.ended and found.device["gpu"] == "A GPU"
+    assert found.ended and found.device["gpu"] == "A GPU" and found.device["state"]["sm_mhz"] == 1500.0
     assert set(found.states) == {f"{operator}/{case.id}" for operator, case in (VECTOR, MATRIX)}
+    assert all(one["after"]["reasons"] == 0x4 for one in found.states.values())
     assert all(row.backend == "copy" and row.median_ns and row.percent_of_limit for row in found.rows.values())
     assert len(found.rows) == 4
-
-
-@pytest.mark.parametrize(
-    ("script", "found"),
-    [("echo 'A GPU, 1, Enabled, 1980 MHz, 2619 MHz'", "1980 MHz"), ("exit 9", None)],
-)
-def test_the_state_of_a_gpu_is_what_its_driver_says(
-    script: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy())
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text(f"#!/bin/sh\n{script}\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    state = GpuClock(1).state()
-    assert state.get("clocks.sm") == found
-    assert found or "did not answer" in state["nvidia-smi"]
+    for row in found.rows.values():
+        # every sample is there, and marked
+        assert row.contaminated == row.samples == len(row.samples_ns) == len(row.samples_contaminated) == 2
+        assert all("power cap" in why for why in row.samples_contaminated)
+        assert row.flushed_bytes == 4 * (50 << 20) and row.sm_mhz_after == 1500.0

@@ -9,7 +9,7 @@ from conftest import readings
 from harness.plan import plan
 from harness.process import Elapsed
 from harness.registry import load
-from harness.timing.audit import Audit, Cost, Overhead, impossible
+from harness.timing.audit import Audit, Claimed, Cost, Overhead, impossible
 from harness.timing.ceiling import Ceilings, size_class
 from harness.timing.groups import Settings, group_tasks
 from harness.timing.session import _each_once
@@ -98,7 +98,7 @@ def audited(
         disturbed = 5e6 * (rng.random() < noise)
         calls = 200_000 + 4 * (10_000 + claimed_ns + hidden_in_calls) + disturbed
         copying = 100_000 + 4 * (500_000 + hidden_in_copying) + disturbed
-        audit.add(Elapsed(int(calls), int(copying)), int(4 * claimed_ns), 4)
+        audit.add(Elapsed(int(calls), int(copying)), Claimed(int(4 * claimed_ns)), 4, copied=4)
     return audit.contradiction()
 
 

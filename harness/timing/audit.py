@@ -19,6 +19,10 @@ COPYING_SHARE = 0.25
 """Shares of the claimed time that may stay unexplained, while calls run and while answers are copied out (which is
 slower on a busy machine). The audit cannot see a smaller lie."""
 QUANTILE = 0.1
+WAITED = 0.05
+"""Share of a phase spent waiting for a core up to which the wall clock is believed."""
+ENOUGH = 4
+NOT_AT_ALL = Elapsed(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,8 @@ class Cost:
     request_ns: float
     call_ns: float
 
-    def per_call_ns(self, calls: int) -> float:
-        return self.request_ns / calls + self.call_ns
+    def of(self, calls: int) -> float:
+        return self.request_ns + calls * self.call_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,40 +46,83 @@ class Overhead:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """One request by both clocks, per call."""
+class Claimed:
+    """The sums of a worker's own readings over a request, in nanoseconds."""
 
-    unexplained_ns: float
-    copying_ns: float
+    wall_ns: int
+    cpu_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What one request leaves unexplained, per call; `copying_ns` per answer that was copied."""
+
     claimed_ns: float
+    elapsed_ns: float | None
+    main_ns: float | None
+    threads_ns: float | None
+    copying_ns: float | None
 
 
 @dataclass(slots=True)
 class Audit:
-    """Time that the supervisor saw pass and the worker did not claim, per call, over the requests of one task."""
+    """Time that the supervisor saw pass and the worker did not claim, over the requests of one task."""
 
     overhead: Overhead
     calls: int = 1
     _requests: list[_Request] = field(default_factory=list)
 
-    def add(self, elapsed: Elapsed, claimed_ns: int, calls: int) -> None:
-        """One request of `calls` calls: what the supervisor saw, and the sum of the worker's readings."""
-        request = _Request((elapsed.calls_ns - claimed_ns) / calls, elapsed.copying_ns / calls, claimed_ns / calls)
+    def add(
+        self,
+        elapsed: Elapsed,
+        claimed: Claimed,
+        calls: int,
+        on_core_ns: tuple[int | None, int | None] = (None, None),
+        copied: int = 0,
+        waited: Elapsed = NOT_AT_ALL,
+    ) -> None:
+        """One request of `calls` calls, as the supervisor and as the worker saw it. `on_core_ns` is for how long its
+        first thread, and all of them, ran by the kernel's books, where it keeps them: one thread cannot run for longer
+        than the wall clock, however busy the machine is. So many answers were `copied` out afterwards. A phase in which
+        either process `waited` for a core says nothing by the wall clock: the claims hold such waits too, or not."""
+        own = self.overhead.calls.of(calls)
+        first, threads = on_core_ns
+        request = _Request(
+            claimed.wall_ns / calls,
+            (elapsed.calls_ns - claimed.wall_ns - own) / calls
+            if _is_clean(elapsed.calls_ns, waited.calls_ns)
+            else None,
+            None if first is None else (first - claimed.wall_ns - own) / calls,
+            None if threads is None else (threads - claimed.cpu_ns - own) / calls,
+            (elapsed.copying_ns - self.overhead.copying.of(copied)) / copied
+            if copied and _is_clean(elapsed.copying_ns, waited.copying_ns)
+            else None,
+        )
         if calls != self.calls:
             self._requests.clear()
             self.calls = calls
         self._requests.append(request)
+
+    @property
+    def is_conclusive(self) -> bool:
+        """Whether enough requests were seen by the wall clock that nothing else got in the way of."""
+        return sum(one.elapsed_ns is not None for one in self._requests) >= ENOUGH
 
     def contradiction(self) -> str:
         """Why the claimed times cannot be believed, or an empty string."""
         if not self._requests:
             return ""
         claimed = float(np.median([one.claimed_ns for one in self._requests]))
-        unexplained = [one.unexplained_ns for one in self._requests]
-        copying = [one.copying_ns for one in self._requests]
+        own, seen = self.overhead.calls.of(self.calls) / self.calls, self._requests
+        while_calling = [
+            [one.elapsed_ns for one in seen],
+            [one.main_ns for one in seen],
+            [one.threads_ns for one in seen],
+        ]
+        copying = self.overhead.copying.of(1)
         hidden = max(
-            self._hidden(unexplained, self.overhead.calls, CALLS_SHARE * claimed),
-            self._hidden(copying, self.overhead.copying, COPYING_SHARE * claimed),
+            *(_hidden(one, self.calls, own, CALLS_SHARE * claimed) for one in while_calling),
+            _hidden([one.copying_ns for one in seen], 1, copying, COPYING_SHARE * claimed),
         )
         if not hidden <= 0.0:
             return (
@@ -84,15 +131,21 @@ class Audit:
             )
         return ""
 
-    def _hidden(self, seen_ns: Sequence[float], cost: Cost, share_ns: float) -> float:
-        """What went by beyond the harness's own cost, in ns per call; 0 where that is within what may be.
 
-        A low quantile over requests: other load on the machine only ever adds to some of them, a lie to all.
-        """
-        allowed = cost.per_call_ns(self.calls)
-        hidden = float(np.quantile(seen_ns, QUANTILE)) - allowed
-        excused = GRACE_NS + REQUEST_GRACE_NS / self.calls + 0.5 * allowed + share_ns
-        return 0.0 if hidden <= excused else hidden
+def _is_clean(elapsed_ns: int, waited_ns: int) -> bool:
+    return waited_ns <= WAITED * elapsed_ns
+
+
+def _hidden(seen_ns: Sequence[float | None], calls: int, cost_ns: float, share_ns: float) -> float:
+    """What went by beyond the harness's own cost, in ns per call; 0 where that is within what may be.
+
+    A low quantile over requests: other load on the machine only ever adds to some of them, a lie to all.
+    """
+    known = [value for value in seen_ns if value is not None]
+    if not known:
+        return 0.0
+    hidden = float(np.quantile(known, QUANTILE))
+    return 0.0 if hidden <= GRACE_NS + REQUEST_GRACE_NS / calls + 0.5 * cost_ns + share_ns else hidden
 
 
 def impossible(bytes_moved: int, median_ns: float, ceiling_bytes_per_s: float) -> str:

@@ -8,10 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
+from harness.checkout import Checkout
 from harness.declare import Case, Operator
 from harness.judge.truth import Truth, answer_dtype, draw_inputs, generator
 from harness.plan import Task
 from harness.record import Sample
+from harness.registry import Registry
 from harness.timing.statistics import Interval, median_interval
 
 FEWEST_PROCESSES = 2
@@ -29,15 +31,27 @@ class Settings:
     memory_limit: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two versions of a comparison: what it declares, and where its workers import from (None: here)."""
+
+    label: str
+    registry: Registry
+    checkout: Checkout | None = None
+
+
 @dataclass(slots=True)
 class Timing:
-    """What was gathered for one task. `failure` is (status, reason) once it cannot have a time any more."""
+    """What was gathered for one task. `failure` is (status, reason) once it cannot have a time any more; `peak_bytes`
+    is by how much one call made the worker's memory grow. A comparison has tasks of two sides."""
 
     task: Task
+    side: Side | None = None
     samples: list[Sample] = field(default_factory=list)
     blocks: dict[tuple[int, int], float] = field(default_factory=dict)
     checked: int = 0
     prepare_ns: int | None = None
+    peak_bytes: int | None = None
     failure: tuple[str, str] | None = None
 
     def interval(self) -> Interval | None:

@@ -8,6 +8,8 @@ own clock.
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,10 +22,11 @@ from harness.plan import Task
 from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import Registry
 from harness.stage import Received, Refused, Stage
-from harness.supervisor import Trust, trust_of
+from harness.supervisor import trust_of
 from harness.timing.audit import Audit, Cost, Overhead
-from harness.timing.groups import Group, Settings, Timing
-from harness.timing.turn import FEWEST_BLOCKS, READINGS, Turn
+from harness.timing.evidence import Evidence, Machine, Watch, peak_bytes, reset_peak, resident_bytes
+from harness.timing.groups import Group, Settings, Side, Timing
+from harness.timing.turn import FEWEST_BLOCKS, READINGS, Chosen, Turn, choose
 
 SHORTEST_READING_NS = 50_000
 """Short calls are repeated inside a reading until it lasts this long, so that the clocks cost under 1 %."""
@@ -43,6 +46,8 @@ OVERHEAD_REPEATS = 10
 NO_OVERHEAD = Overhead(Cost(0.0, 0.0), Cost(0.0, 0.0))
 MORE_EVIDENCE = 40
 """Bursts that a suspicion is followed by before it becomes a verdict."""
+MORE_EVIDENCE_S = 1.0
+"""How long bursts that nothing got in the way of are waited for, on a busy machine."""
 SETTLE_S = 0.001
 """Pause when the turn passes to another worker, for its thread pool to stop spinning."""
 
@@ -80,59 +85,85 @@ def time_groups(
             session.close()
 
 
+_Trust = tuple[str, str, str]
+Overheads = dict[tuple[_Trust, str, str], Overhead]
+
+
 class Session:
     """The workers of one process round, and what they have on stage."""
 
-    def __init__(self, registry: Registry, seed: int, settings: Settings, process: int) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        seed: int,
+        settings: Settings,
+        process: int,
+        overheads: Overheads | None = None,
+    ) -> None:
+        """`overheads` are those that an earlier session has measured; new ones are added."""
         self._registry = registry
         self._seed = seed
         self._settings = settings
         self._process = process
-        self._workers: dict[Trust, WorkerProcess] = {}
-        self._stages: dict[Trust, Stage] = {}
-        self._overheads: dict[tuple[Trust, str, str], Overhead] = {}
+        self._workers: dict[_Trust, WorkerProcess] = {}
+        self._stages: dict[_Trust, Stage] = {}
+        self._overheads = {} if overheads is None else overheads
+        self._machine = Machine()
+        self._own = Watch(os.getpid(), self._machine)
+        self._watches: dict[_Trust, Watch] = {}
 
     def measure_overheads(self, groups: Sequence[Group]) -> None:
         """What a call that does nothing costs outside its own reading, before plugins enter the workers."""
         for group in groups:
             calls = [group.blank] * _input_sets(group)
-            for trust in sorted({trust_of(timing.task) for timing in group.running}):
+            sides = {_trust(timing): timing.side for timing in group.running}
+            for trust in sorted(sides):
+                if (trust, group.operator.name, group.case.id) in self._overheads:
+                    continue
                 nothing = Task(Declaration(group.operator.name, trust[0], "nothing"), group.case)
                 try:
-                    overhead = self._overhead(self._stage(trust, calls), nothing)
+                    overhead = self._overhead(self._stage(trust, sides[trust], calls), nothing, sides[trust])
                 except (WorkerFailure, Refused) as failure:
                     self._drop(trust, failure)
                     for timing in group.running:
-                        if trust_of(timing.task) == trust:
+                        if _trust(timing) == trust:
                             timing.failure = failure.status, failure.reason
                     continue
                 self._overheads[(trust, group.operator.name, group.case.id)] = overhead
 
-    def _overhead(self, stage: Stage, task: Task) -> Overhead:
+    def _overhead(self, stage: Stage, task: Task, side: Side | None) -> Overhead:
         """The slope over the number of calls, and what is left: a request as such costs, and so does each call."""
         few, many = READINGS + 1, (READINGS + 1) * stage.calls_at_once
         calls_ns, copying_ns = [], []
         for calls in (few, many):
             samples = [list(range(part, calls, few)) for part in range(few)]
             asked = [
-                stage.ask(task, self._registry, samples, self._settings.deadline_s, poison=False)
+                stage.ask(task, self._declared(side), samples, self._settings.deadline_s, poison=False)
                 for _ in range(OVERHEAD_REPEATS)
             ]
             calls_ns.append(min(one.elapsed.calls_ns - sum(one.reply.wall_ns) for one in asked))
             copying_ns.append(min(one.elapsed.copying_ns for one in asked))
         return Overhead(_cost(calls_ns, few, many), _cost(copying_ns, few, many))
 
-    def time_group(self, group: Group) -> None:
-        """Blocks of bursts until this process's share of the budget is spent or its medians stand still."""
+    def _declared(self, side: Side | None) -> Registry:
+        return self._registry if side is None else side.registry
+
+    def time_group(
+        self, group: Group, seconds: float | None = None, precision: float | None = None, *, judged: bool = True
+    ) -> None:
+        """Blocks of bursts for `seconds`, or until the medians of this process stand still to `precision`; default: its
+        share of the settings' budget, and their precision. At the end one answer is judged for certain, or (`judged`)
+        one of each reading."""
+        precision = self._settings.precision if precision is None else precision
         calls = _draw_calls(group, self._seed, self._process)
         self._stages.clear()
         turns = [turn for timing in group.running if (turn := self._open(group, timing, calls)) is not None]
         rng = generator(self._seed, f"{group.operator.name}/{group.case.id}/order", self._process)
-        end = time.monotonic() + self._settings.budget_s / self._settings.processes
+        end = time.monotonic() + (self._settings.budget_s / self._settings.processes if seconds is None else seconds)
         block = 0
         for block in range(MOST_BLOCKS):
             alive = [turn for turn in turns if turn.timing.failure is None]
-            enough = block >= FEWEST_BLOCKS and all(turn.steady(self._settings.precision) for turn in alive)
+            enough = block >= FEWEST_BLOCKS and all(turn.steady(precision) for turn in alive)
             if not alive or enough or (block >= 2 and time.monotonic() > end):
                 break
             forward = [alive[index] for index in rng.permutation(len(alive))]
@@ -141,17 +172,19 @@ class Session:
                     self._burst(turn, calls, block, position, rng)
         for turn in turns:
             if turn.timing.failure is None:
-                self._close_turn(turn, calls, block, rng)
+                self._close_turn(turn, calls, block, rng, READINGS if judged else 1)
 
     def _open(self, group: Group, timing: Timing, calls: list[Truth]) -> Turn | None:
         """Warm an implementation up, and find how many of its calls make up a reading."""
         declared = timing.task.declaration
-        overhead = self._overheads.get((trust_of(timing.task), group.operator.name, group.case.id), NO_OVERHEAD)
-        array_type = self._registry.backends[declared.backend].array_type
+        overhead = self._overheads.get((_trust(timing), group.operator.name, group.case.id), NO_OVERHEAD)
+        array_type = self._declared(timing.side).backends[declared.backend].array_type
         turn = Turn(timing, group, self._process, Audit(overhead), array_type)
-        stage, received = self._ask(turn, calls, [[0], [1], [2], [3]])
+        stage, received, _ = self._ask(turn, calls, [[0], [1], [2], [3]])
         if received is None:
             return None
+        if timing.peak_bytes is None:
+            timing.peak_bytes = self._peak(turn, stage)
         if timing.prepare_ns is None:
             timing.prepare_ns = received.reply.prepare_ns
         fastest = max(1, min(received.reply.wall_ns))
@@ -161,42 +194,66 @@ class Session:
     def _burst(self, turn: Turn, calls: list[Truth], block: int, position: int, rng: np.random.Generator) -> None:
         """One burst: change an input set, run, take the times, and judge an answer now and then."""
         samples = _each_once(len(calls), turn.calls_per_reading, rng)
-        stage, received = self._ask(turn, calls, samples, rng)
+        chosen = choose(samples, rng, 1) if turn.may_judge(rng) else []
+        self._judged(turn, calls, samples, chosen, block, position, rng)
+
+    def _judged(
+        self,
+        turn: Turn,
+        calls: list[Truth],
+        samples: list[list[int]],
+        chosen: Sequence[Chosen],
+        block: int,
+        position: int,
+        rng: np.random.Generator,
+        *,
+        kept: bool = True,
+    ) -> bool:
+        """Run a burst, judge the chosen answers and keep the times (or only its audit); whether it ran."""
+        stage, received, evidence = self._ask(turn, calls, samples, rng, chosen)
         if received is None:
-            return
-        judged = {turn.judge(stage, received, samples, rng)} if turn.may_judge(rng) else set()
-        turn.add_burst(received, block, position, judged)
+            return False
+        for one in chosen if kept else ():
+            turn.judge(stage, received, samples, one)
+        if not kept:
+            return True
+        turn.add_burst(received, block, position, {one.reading for one in chosen}, evidence)
+        return True
 
-    def _close_turn(self, turn: Turn, calls: list[Truth], block: int, rng: np.random.Generator) -> None:
-        """One more burst, like any other, of which an answer is judged for certain; then the audit.
+    def _close_turn(self, turn: Turn, calls: list[Truth], block: int, rng: np.random.Generator, answers: int) -> None:
+        """One more burst, like any other, of which so many answers are judged for certain; then the audit.
 
-        A contradiction is looked at again with more bursts: load on the machine passes, a lie stays.
+        A contradiction is looked at again with more bursts: load on the machine passes, a lie stays. So is too little
+        evidence, for a while.
         """
         contradiction = ""
+        patience = time.monotonic() + MORE_EVIDENCE_S
         for extra in range(1 + MORE_EVIDENCE):
             samples = _each_once(len(calls), turn.calls_per_reading, rng)
-            stage, received = self._ask(turn, calls, samples, rng)
-            if received is None:
+            # of every reading: an answer that a later call wrote over is then seen for certain
+            chosen = choose(samples, rng, answers if extra == 0 else 1, last=True)
+            if not self._judged(turn, calls, samples, chosen, block, 0, rng, kept=extra == 0):
                 return
-            if extra == 0:
-                # every reading: an answer that a later call wrote over is then seen for certain
-                judged = {turn.judge(stage, received, samples, rng, 1 + number) for number in range(READINGS)}
-                turn.add_burst(received, block, 0, judged)
             contradiction = turn.audit.contradiction()
-            if not contradiction:
+            if not contradiction and (turn.audit.is_conclusive or time.monotonic() > patience):
                 return
         turn.timing.failure = "untrusted", contradiction
 
     def _ask(
-        self, turn: Turn, calls: list[Truth], samples: list[list[int]], rng: np.random.Generator | None = None
-    ) -> tuple[Stage, Received | None]:
+        self,
+        turn: Turn,
+        calls: list[Truth],
+        samples: list[list[int]],
+        rng: np.random.Generator | None = None,
+        chosen: Sequence[Chosen] = (),
+    ) -> tuple[Stage, Received | None, Evidence | None]:
         """Have a burst run; None for the answer if the task is lost. With `rng` an input set changes before, and the
-        supervisor's clock runs along."""
-        task = turn.timing.task
-        trust = trust_of(task)
+        supervisor's clocks run along."""
+        task, side = turn.timing.task, turn.timing.side
+        trust = _trust(turn.timing)
         if trust not in self._stages:  # the first of its kind, or the first after the worker was lost
             own = [replace(call, inputs=tuple(array.copy() for array in call.inputs)) for call in calls]
-            self._stages[trust] = self._stage(trust, own)
+            self._stages[trust] = self._stage(trust, side, own)
         stage = self._stages[trust]
         if rng is not None:
             fresh = draw_inputs(turn.group.operator, turn.group.case, rng) if turn.group.operator.redraw else None
@@ -204,37 +261,88 @@ class Session:
             # after the pause: a thread of the plugin's has no time to work ahead on the new values
             stage.touch(rng, TOUCHED, fresh)
         poison = rng is None or rng.random() < POISONED
+        watch = self._watches[trust]
+        executed = sum(len(sample) for sample in samples)
+        readings = [(watch.read(), self._own.read())]
         try:
-            received = stage.ask(task, self._registry, samples, self._settings.deadline_s, poison=poison)
+            received = stage.ask(
+                task,
+                self._declared(side),
+                samples,
+                self._settings.deadline_s,
+                poison=poison,
+                called=lambda: readings.append((watch.read(), self._own.read())),
+                # the last one too: what a later call wrote over an answer is seen there
+                wanted=sorted({one.number for one in chosen} | {executed - 1}) if chosen else [],
+            )
         except (WorkerFailure, Refused) as failure:
             turn.timing.failure = failure.status, failure.reason
             self._drop(trust, failure)
-            return stage, None
+            return stage, None, None
+        readings.append((watch.read(), self._own.read()))
+        phases = [
+            (after[0].minus(before[0]), after[1].minus(before[1])) for before, after in itertools.pairwise(readings)
+        ]
         if rng is not None and not poison:
-            turn.audit_request(received.elapsed, sum(received.reply.wall_ns), sum(len(sample) for sample in samples))
-        return stage, received
+            turn.audit_request(received, phases, executed)
+        return stage, received, phases[0][0]
 
-    def _stage(self, trust: Trust, calls: list[Truth]) -> Stage:
+    def _peak(self, turn: Turn, stage: Stage) -> int | None:
+        """By how many bytes one call made the worker's memory grow at most, where the system tells."""
+        task, pid = turn.timing.task, stage.worker.pid
+        before = resident_bytes(pid)
+        if before is None or not reset_peak(pid):
+            return None
+        peaks: list[int | None] = []
+        try:
+            stage.ask(
+                task,
+                self._declared(turn.timing.side),
+                [[0]],
+                self._settings.deadline_s,
+                poison=False,
+                wanted=[],
+                called=lambda: peaks.append(peak_bytes(pid)),
+            )
+        except (WorkerFailure, Refused) as failure:
+            turn.timing.failure = failure.status, failure.reason
+            self._drop(_trust(turn.timing), failure)
+            return None
+        return max(0, peaks[0] - before) if peaks and peaks[0] is not None else None
+
+    def _stage(self, trust: _Trust, side: Side | None, calls: list[Truth]) -> Stage:
         """The calls set out in a worker, with room for as many answers as one burst may give."""
         at_once = max(1, min(len(calls) // (READINGS + 1), MOST_BYTES // max(1, calls[0].expected.nbytes)))
-        return Stage(self._worker(trust), calls, slots=(READINGS + 1) * at_once, calls_at_once=at_once)
+        return Stage(self._worker(trust, side), calls, slots=(READINGS + 1) * at_once, calls_at_once=at_once)
 
-    def _worker(self, trust: Trust) -> WorkerProcess:
+    def _worker(self, trust: _Trust, side: Side | None) -> WorkerProcess:
         if trust not in self._workers:
-            self._workers[trust] = WorkerProcess(memory_limit=self._settings.memory_limit)
+            checkout = None if side is None else side.checkout
+            worker = WorkerProcess(memory_limit=self._settings.memory_limit, checkout=checkout)
+            self._workers[trust] = worker
+            self._watches[trust] = Watch(worker.pid, self._machine)
         return self._workers[trust]
 
-    def _drop(self, trust: Trust, failure: WorkerFailure | Refused) -> None:
+    def _drop(self, trust: _Trust, failure: WorkerFailure | Refused) -> None:
         """If the worker is lost, so is what was on stage there; the next burst of its kind starts both anew."""
         if isinstance(failure, WorkerFailure):
             self._stages.pop(trust, None)
             worker = self._workers.pop(trust, None)
             if worker is not None:
+                self._watches.pop(trust).close()
                 worker.close()
 
     def close(self) -> None:
+        for watch in (self._own, *self._watches.values()):
+            watch.close()
         for worker in self._workers.values():
             worker.close()
+        self._machine.close()
+
+
+def _trust(timing: Timing) -> _Trust:
+    """What shares a worker: all that is built in, and each plugin's file, on each side."""
+    return *trust_of(timing.task), "" if timing.side is None else timing.side.label
 
 
 def _cost(seen_ns: Sequence[int], few: int, many: int) -> Cost:

@@ -6,6 +6,7 @@ different. So the bootstrap draws processes first, then blocks inside each (Davi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -61,6 +62,35 @@ def paired_ratio(a: Blocks, b: Blocks, seed: int = 0) -> Interval:
     """
     common = a.keys() & b.keys()
     return _exp(_clustered_median({key: float(np.log(a[key] / b[key])) for key in common}, seed))
+
+
+def student_two_sided(t: float, freedom: int) -> float:
+    """P(|T| > t) of Student's t with a whole number of degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4).
+
+    1 - P is taken where P is near 1, so values below 1e-16 come out as 0.
+    """
+    angle = math.atan2(abs(t), math.sqrt(freedom))
+    square = math.cos(angle) ** 2
+    term = total = math.cos(angle) if freedom % 2 else 1.0
+    for step in range(freedom % 2 + 2, freedom, 2):
+        term *= square * (step - 1) / step
+        total += term
+    if freedom % 2:
+        inside = 2.0 / math.pi * (angle + (math.sin(angle) * total if freedom > 1 else 0.0))
+    else:
+        inside = math.sin(angle) * total
+    return min(1.0, max(0.0, 1.0 - inside))
+
+
+def student_quantile(probability: float, freedom: int) -> float:
+    """The t below which Student's t lies with a probability of at least one half, by bisection."""
+    low, high = 0.0, 1.0
+    while 1.0 - 0.5 * student_two_sided(high, freedom) < probability:
+        high *= 2.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if 1.0 - 0.5 * student_two_sided(middle, freedom) < probability else (low, middle)
+    return high
 
 
 def _exp(interval: Interval) -> Interval:

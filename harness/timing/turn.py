@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from harness.judge.verdict import judge_answer, same_bits
 from harness.process import Elapsed
 from harness.record import Sample
 from harness.stage import Received, Stage
-from harness.timing.audit import Audit
+from harness.timing.audit import Audit, Claimed
+from harness.timing.evidence import Evidence, contamination
 from harness.timing.groups import Group, Timing
 from harness.timing.statistics import per_call_ns
 
@@ -23,6 +25,29 @@ FEWEST_BLOCKS = 6
 JUDGING_CHANCE = 0.3
 JUDGING_SHARE = 0.15
 """Bursts are judged with this chance while judging took no more than this share of their time; the last one always."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Chosen:
+    """An answer that is to be judged: a call of a reading, and its number among all calls of the burst."""
+
+    reading: int
+    call: int
+    number: int
+
+
+def choose(
+    samples: Sequence[Sequence[int]], rng: np.random.Generator, count: int, *, last: bool = False
+) -> list[Chosen]:
+    """Answers of `count` different readings (the first of a burst is not timed), the `last` one among them."""
+    readings = 1 + rng.permutation(len(samples) - 1)
+    if last:
+        readings = np.roll(np.arange(1, len(samples)), 1)
+    found: list[Chosen] = []
+    for reading in readings[:count]:
+        call = len(samples[reading]) - 1 if last and not found else int(rng.integers(0, len(samples[reading])))
+        found.append(Chosen(int(reading), call, sum(len(sample) for sample in samples[:reading]) + call))
+    return found
 
 
 class Turn:
@@ -39,50 +64,55 @@ class Turn:
         self._judging_ns = 0
         self._by_block: dict[int, list[float]] = {}
 
-    def audit_request(self, elapsed: Elapsed, claimed_ns: int, calls: int) -> None:
-        """One request by the supervisor's clock, beside what the worker claims."""
-        self._elapsed_ns += elapsed.all_ns
-        self.audit.add(elapsed, claimed_ns, calls)
+    def audit_request(self, received: Received, phases: Sequence[tuple[Evidence, Evidence]], calls: int) -> None:
+        """One request by the supervisor's clocks, beside what the worker claims; `phases` are the calls and the
+        copying, each as the worker's process and as our own had it."""
+        self._elapsed_ns += received.elapsed.all_ns
+        waited = [sum(one.main_delay_ns or 0 for one in phase) for phase in phases]
+        reply, during = received.reply, phases[0][0]
+        claimed = Claimed(sum(reply.wall_ns), sum(reply.cpu_ns))
+        on_core = during.main_run_ns, during.run_ns
+        self.audit.add(received.elapsed, claimed, calls, on_core, len(reply.answers), Elapsed(*waited))
 
     def may_judge(self, rng: np.random.Generator) -> bool:
         """Whether this burst is one of those that are judged: at random, as far as the share of time allows."""
         return bool(rng.random() < JUDGING_CHANCE) and self._judging_ns <= JUDGING_SHARE * self._elapsed_ns
 
-    def judge(
-        self,
-        stage: Stage,
-        received: Received,
-        samples: Sequence[Sequence[int]],
-        rng: np.random.Generator,
-        reading: int | None = None,
-    ) -> int:
-        """Judge one answer, chosen now that all are in, of a timed reading (any, or the one that is asked for); returns
-        the number of the reading."""
+    def judge(self, stage: Stage, received: Received, samples: Sequence[Sequence[int]], chosen: Chosen) -> None:
+        """Judge one answer of a timed reading."""
         start = time.perf_counter_ns()
-        reading = int(rng.integers(1, len(samples))) if reading is None else reading
-        call = int(rng.integers(0, len(samples[reading])))
-        chosen, index = sum(len(sample) for sample in samples[:reading]) + call, samples[reading][call]
-        timing = self.timing
+        timing, index = self.timing, samples[chosen.reading][chosen.call]
         inputs = stage.calls[index].inputs
         true = truth(self.group.operator, self.group.case, inputs, timing.task.declaration.accumulation)
-        judged = judge_answer(received.reply.answers[chosen], received.read(chosen), true, self._array_type)
+        number = chosen.number
+        judged = judge_answer(received.answer(number), received.read(number), true, self._array_type)
         if judged.status != "passed":
             last = sum(len(sample) for sample in samples) - 1
-            again = chosen != last and judged.array is not None and same_bits(judged.array, received.read(last))
+            again = number != last and judged.array is not None and same_bits(judged.array, received.read(last))
             why = "it was written again by a later call; " if again else ""
             timing.failure = judged.status, f"an answer of a timed call is wrong: {why}{judged.comparison.reason}"
         elif damage := received.damage():
             timing.failure = "failed", f"during timed calls it {damage}"
         timing.checked += 1
         self._judging_ns += time.perf_counter_ns() - start
-        return reading
 
-    def add_burst(self, received: Received, block: int, position: int, judged: set[int]) -> None:
-        """Keep the readings of a burst, except the first; `judged` are those of which an answer was looked at."""
+    def add_burst(
+        self, received: Received, block: int, position: int, judged: set[int], evidence: Evidence | None
+    ) -> None:
+        """Keep the readings of a burst, except the first; `judged` are those of which an answer was looked at, and
+        `evidence` is what happened on the machine meanwhile."""
         for reading in range(1, READINGS + 1):
-            self._add(received, reading, block, position * READINGS + reading - 1, judged)
+            self._add(received, reading, block, position * READINGS + reading - 1, judged, evidence)
 
-    def _add(self, received: Received, reading: int, block: int, position: int, judged: set[int]) -> None:
+    def _add(
+        self,
+        received: Received,
+        reading: int,
+        block: int,
+        position: int,
+        judged: set[int],
+        evidence: Evidence | None,
+    ) -> None:
         """Keep one reading; the time of a block is the median over its readings."""
         count = self.calls_per_reading
         wall, cpu = received.reply.wall_ns[reading], received.reply.cpu_ns[reading]
@@ -102,6 +132,7 @@ class Turn:
             checked=reading in judged,
             device_ns=received.reply.device_ns[reading],
             **({} if usage is None else dataclasses.asdict(usage)),
+            **({} if evidence is None else _disturbance(evidence, wall, cpu)),
         )
         self.timing.samples.append(sample)
         times = self._by_block.setdefault(block, [])
@@ -115,3 +146,14 @@ class Turn:
             return False
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
         return bool(1.57 * (high - low) / np.sqrt(len(values)) <= precision * middle)
+
+
+def _disturbance(evidence: Evidence, wall_ns: int, cpu_ns: int) -> dict[str, Any]:
+    """The fields of a sample that say what else went on."""
+    return {
+        "run_delay_ns": evidence.run_delay_ns,
+        "steal_ns": evidence.steal_ns,
+        "others_share": evidence.others_share,
+        "throttled": evidence.throttled,
+        "contaminated": contamination(evidence, wall_ns, cpu_ns),
+    }

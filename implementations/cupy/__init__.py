@@ -1,5 +1,6 @@
 """CuPy on a GPU. This module imports without CuPy."""
 
+import functools
 import importlib.util
 
 from harness import Backend
@@ -34,6 +35,14 @@ def to_host(array):
     return array.get()
 
 
+@functools.cache
+def timer():
+    from harness.timing.device.libraries import CupyTimer
+
+    # kernels of our own go to the stream of their device, whatever CuPy's current one is
+    return CupyTimer(launchers=(gpu.device(),))
+
+
 def versions():
     import cupy
 
@@ -52,4 +61,5 @@ backend = Backend(
     dtypes=("float64", "float32", "float16", "int64", "int32", "bool"),
     reserves=True,
     work=gpu.work,
+    timer=timer,
 )

@@ -5,6 +5,7 @@ is worded so loosely that any order of CUDA's kernels keeps it.
 """
 
 import ctypes
+import functools
 import importlib.util
 import re
 from pathlib import Path
@@ -87,6 +88,13 @@ def wait():
     torch.cuda.synchronize()
 
 
+@functools.cache
+def timer():
+    from harness.timing.device.libraries import TorchTimer
+
+    return TorchTimer()
+
+
 def versions():
     import torch
 
@@ -109,4 +117,5 @@ backend = Backend(
     versions=versions,
     differentiate=differentiate,
     reserves=True,
+    timer=timer,
 )

@@ -10,7 +10,7 @@ import os
 
 from harness.implementations.torch import from_host as on_cpu
 from harness.implementations.torch_cuda import from_host as on_gpu
-from harness.implementations.torch_cuda import no_gpu, to_host
+from harness.implementations.torch_cuda import no_gpu, timer, to_host
 from harness.implementations.torch_cuda import wait as wait_for_gpu
 
 from harness import Backend
@@ -58,4 +58,5 @@ backend = Backend(
     dtypes=("float64", "float32", "float16", "bfloat16"),
     timed=not INTERPRETED,
     reserves=not INTERPRETED,
+    timer=None if INTERPRETED else timer,
 )

@@ -1,11 +1,9 @@
-"""Where kernels are timed by events: a GPU through CuPy, and the CPU device in its place, so that every line around the
-clock runs on a machine without a GPU too. This module imports without CuPy."""
+"""Where kernels are measured: a GPU through CuPy, and the CPU device in its place, so that every line of a measurement
+runs on a machine without a GPU too. This module imports without CuPy."""
 
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,29 +12,14 @@ import numpy as np
 
 from harness.cuda.declaring import DEVICES
 from harness.cuda.device import Counts
+from harness.timing.device.state import State
+from harness.timing.device.timer import Call, CaptureFailed, DeviceTimer, Graph
 
 Array = Any
 ToHost = Callable[[Array], np.ndarray]
 Copy = Callable[[Array, Array, int], None]
 
-FLUSHED_BYTES = 1 << 30
-"""Read before every reading: many times the L2 cache of any GPU so far, and long enough for the host to get ahead."""
 DRAWN_AT_ONCE = 1 << 26
-MOST_FLUSHES = 8
-SMI_FIELDS = (
-    "name",
-    "driver_version",
-    "persistence_mode",
-    "clocks.sm",
-    "clocks.mem",
-    "clocks.max.sm",
-    "clocks.max.mem",
-    "temperature.gpu",
-    "power.draw",
-    "power.limit",
-    "clocks_event_reasons.active",
-)
-SMI_DEADLINE_S = 5.0
 
 
 NORMAL = """
@@ -50,10 +33,11 @@ NORMAL = """
 """N(0, 1) for each element: splitmix64 of its index, then Box and Muller. It needs no library beside the compiler."""
 
 
-class EventClock(ABC):
-    """A device, its event clock, and what a measurement needs beside them. Arrays are float32 and C-contiguous."""
+class Arrays(ABC):
+    """A device: its memory, and the timer of its own library. Arrays are float32 and C-contiguous."""
 
     name: str
+    timer: DeviceTimer
     warning: str
     """Why its times are none of a GPU, or empty."""
     copies: Mapping[str, Copy]
@@ -79,21 +63,6 @@ class EventClock(ABC):
         not the device's own."""
 
     @abstractmethod
-    def event(self) -> Any:
-        """Something with record() and synchronize()."""
-
-    @abstractmethod
-    def elapsed_ns(self, start: Any, end: Any) -> float: ...
-
-    @abstractmethod
-    def flush(self) -> None:
-        """Read so much memory that no cache holds anything else afterwards; returns before it is done."""
-
-    @abstractmethod
-    def wait(self) -> None:
-        """Return when the device is idle; raises if it has failed."""
-
-    @abstractmethod
     def free_bytes(self) -> int: ...
 
     @abstractmethod
@@ -104,62 +73,25 @@ class EventClock(ABC):
     def describe(self) -> dict[str, Any]:
         """The device, as JSON-able data."""
 
-    @abstractmethod
-    def state(self) -> dict[str, str]:
-        """What changes while it runs: clocks, temperature, reasons to slow down."""
-
-    def reading_ns(self, call: Callable[[], Any], flushes: int) -> float:
-        """Nanoseconds of one call between two events on the stream, caches flushed.
-
-        The device is still flushing while the host queues the call: launching costs nothing then, unless the call
-        itself waits for the device.
-        """
-        start, end = self.event(), self.event()
-        for _ in range(flushes):
-            self.flush()
-        start.record()
-        answer = call()
-        end.record()
-        end.synchronize()
-        del answer
-        return max(1.0, self.elapsed_ns(start, end))
-
-    def host_ns(self, call: Callable[[], Any]) -> tuple[int, int]:
-        """Of one call on an idle device, by the host's clock: until it returned, and until its answer was there."""
-        self.flush()
-        self.wait()
-        start = time.perf_counter_ns()
-        answer = call()
-        returned = time.perf_counter_ns()
-        self.wait()
-        done = time.perf_counter_ns()
-        del answer
-        return returned - start, done - start
-
-    def flushes_for(self, queueing_ns: int) -> int:
-        """How often to flush so that the device is busy for as long as the host takes to queue a call."""
-        once = self.host_ns(self.flush)[1]
-        return min(MOST_FLUSHES, 1 + queueing_ns // max(1, once))
-
     def counts(self, backend: str) -> Counts | None:
         """What was launched and read back so far, where host sides are written against our own device."""
         return DEVICES[backend]().counts if backend in DEVICES else None
 
 
-class GpuClock(EventClock):
-    """CuPy's events on the default stream, which PyTorch and Triton use too."""
+class GpuArrays(Arrays):
+    """CuPy's arrays, and its timer on the default stream, which PyTorch and Triton use too."""
 
     name = "cupy"
     warning = ""
 
     def __init__(self, seed: int) -> None:
         import cupy
+        from harness.implementations.cupy import timer
 
         self._cupy = cupy
         self._draw = cupy.ElementwiseKernel("uint64 seed", "float32 y", NORMAL, "harness_normal")
         self._seeds = np.random.default_rng(seed)
-        self._flushed = cupy.ones(FLUSHED_BYTES // 4, cupy.float32)
-        self._sum = cupy.zeros((), cupy.float32)
+        self.timer = timer()
         self.copies = {"memcpy": self._memcpy, "elementwise": self._elementwise}
 
     def _memcpy(self, target: Array, source: Array, count: int) -> None:
@@ -195,19 +127,6 @@ class GpuClock(EventClock):
             return np.asarray(read(array))
         return np.concatenate([np.asarray(read(array[row : row + 1])) for row in rows])
 
-    def event(self) -> Any:
-        return self._cupy.cuda.Event()
-
-    def elapsed_ns(self, start: Any, end: Any) -> float:
-        return 1e6 * float(self._cupy.cuda.get_elapsed_time(start, end))
-
-    def flush(self) -> None:
-        # reading leaves nothing behind that must be written back while the next call runs
-        self._cupy.sum(self._flushed, out=self._sum)
-
-    def wait(self) -> None:
-        self._cupy.cuda.runtime.deviceSynchronize()
-
     def free_bytes(self) -> int:
         return int(self._cupy.cuda.runtime.memGetInfo()[0])
 
@@ -232,31 +151,61 @@ class GpuClock(EventClock):
             "runtime_cuda": runtime.runtimeGetVersion(),
             # CuPy's wheels have names of their own, one for each version of CUDA
             "versions": {"cupy": self._cupy.__version__},
-            "state": self.state(),
         }
 
-    def state(self) -> dict[str, str]:
-        command = ["nvidia-smi", f"--query-gpu={','.join(SMI_FIELDS)}", "--format=csv,noheader", "--id=0"]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=SMI_DEADLINE_S, check=True)
-        except (OSError, subprocess.SubprocessError) as error:
-            return {"nvidia-smi": f"did not answer: {error}"[:200]}
-        values = [one.strip() for one in done.stdout.splitlines()[0].split(",")]
-        return dict(zip(SMI_FIELDS, values, strict=False))
 
-
-class _CpuEvent:
+class HostEvent:
     ns = 0
 
-    def record(self) -> None:
-        self.ns = time.perf_counter_ns()
 
-    def synchronize(self) -> None:
+class HostTimer(DeviceTimer):
+    """The host's clock in the place of events, for a device on which every call waits: no queue, no cache to flush."""
+
+    name = "host"
+    l2_bytes = 0
+
+    def __init__(self, wait: Callable[[], None]) -> None:
+        self._wait = wait
+
+    def event(self) -> HostEvent:
+        return HostEvent()
+
+    def record(self, event: HostEvent) -> None:
+        event.ns = self.host_ns()
+
+    def is_done(self, event: HostEvent) -> bool:
+        return True
+
+    def wait_for(self, event: HostEvent) -> None:
         return None
 
+    def elapsed_ns(self, start: HostEvent, end: HostEvent) -> float:
+        return float(end.ns - start.ns)
 
-class StandInClock(EventClock):
-    """The CPU device in the place of a GPU, with a clock of this process in the place of events."""
+    def wait(self) -> None:
+        self._wait()
+
+    def flush(self) -> None:
+        return None
+
+    def spin(self, cycles: int) -> None:
+        return None
+
+    def capture(self, calls: Sequence[Call]) -> Graph:
+        raise CaptureFailed("the CPU device has no graphs")
+
+    def scrub(self, answer: Any) -> None:
+        raise NotImplementedError("nothing is captured here")
+
+    def is_scrubbed(self, answer: Any) -> bool:
+        raise NotImplementedError("nothing is captured here")
+
+    def state(self) -> State:
+        return State()
+
+
+class StandInArrays(Arrays):
+    """The CPU device in the place of a GPU."""
 
     name = "cuda_cpu"
     warning = (
@@ -269,6 +218,7 @@ class StandInClock(EventClock):
 
         self._cpu = backend
         self._random = np.random.default_rng(seed)
+        self.timer = HostTimer(backend.wait)
         self.copies = {"memcpy": self._memcpy, "elementwise": self._elementwise}
 
     def _memcpy(self, target: Array, source: Array, count: int) -> None:
@@ -293,18 +243,6 @@ class StandInClock(EventClock):
         host = np.asarray((to_host or self._cpu.to_host)(array))
         return host.copy() if rows is None else host[list(rows)]
 
-    def event(self) -> Any:
-        return _CpuEvent()
-
-    def elapsed_ns(self, start: Any, end: Any) -> float:
-        return float(end.ns - start.ns)
-
-    def flush(self) -> None:
-        return None
-
-    def wait(self) -> None:
-        self._cpu.wait()
-
     def free_bytes(self) -> int:
         import psutil
 
@@ -314,10 +252,7 @@ class StandInClock(EventClock):
         return None
 
     def describe(self) -> dict[str, Any]:
-        return {"gpu": None, "state": self.state()}
-
-    def state(self) -> dict[str, str]:
-        return {}
+        return {"gpu": None}
 
 
-CLOCKS: dict[str, type[GpuClock] | type[StandInClock]] = {"cupy": GpuClock, "cuda_cpu": StandInClock}
+PLACES: dict[str, type[GpuArrays] | type[StandInArrays]] = {"cupy": GpuArrays, "cuda_cpu": StandInArrays}

@@ -1,0 +1,111 @@
+"""RUN: two versions of each task against each other, until the evidence is enough or the budget is spent.
+
+A round is a set of fresh worker processes in which every task that is still open is measured: bursts of both versions
+in turn, in random order, so that the pairs cancel drift. Each round gives one ratio per task and clock. After some
+rounds what is clear is decided and measured no more; the time goes where the doubt is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.comparing.contest import Contest
+from harness.comparing.deciding import FEWEST_ROUNDS, holm, level_of
+from harness.comparing.pairs import Gathered, compared, gathered, main_ratio
+from harness.comparing.verdicts import Compared
+from harness.registry import Registry
+from harness.timing.groups import Settings
+from harness.timing.session import Overheads, Session
+
+MOST_ROUNDS = 40
+SHORTEST_ROUND_S = 0.1
+LONGEST_ROUND_S = 1.0
+ROUNDS_IN_BUDGET = 5
+"""So many rounds of all tasks are to fit into the budget, where rounds may be long or short."""
+LOOK_AGAIN = 1.3
+"""Decisions are made when the rounds have grown by this factor: each look at data that grow costs certainty."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much may be spent: `budget_s` for all tasks together (timing and starting workers), rounds at most, and the
+    seconds of one task in one round (None: from the budget). With `adaptive` off every task gets `most_rounds`."""
+
+    budget_s: float
+    most_rounds: int = MOST_ROUNDS
+    round_s: float | None = None
+    adaptive: bool = True
+    deadline_s: float = 60.0
+    memory_limit: int = 0
+
+    def seconds(self, tasks: int) -> float:
+        if self.round_s is not None:
+            return self.round_s
+        return float(np.clip(self.budget_s / (ROUNDS_IN_BUDGET * tasks), SHORTEST_ROUND_S, LONGEST_ROUND_S))
+
+
+def compare_pairs(
+    contests: Sequence[Contest], registry: Registry, seed: int, effort: Effort, progress: Progress
+) -> list[Compared]:
+    """Measure and decide; one row per contest, in their order. A verdict that the budget did not reach is UNCLEAR."""
+    overheads: Overheads = {}
+    order = np.random.default_rng(seed)
+    settings = Settings(deadline_s=effort.deadline_s, memory_limit=effort.memory_limit)
+    seconds = effort.seconds(max(1, len(contests)))
+    end = time.monotonic() + effort.budget_s
+    rounds, look, next_look = 0, 0, FEWEST_ROUNDS
+    while rounds < effort.most_rounds and (open_ := [one for one in contests if one.row is None]):
+        started = time.monotonic()
+        if rounds >= FEWEST_ROUNDS and started + 0.7 * _cost(open_, rounds) > end:
+            break
+        session = Session(registry, seed, settings, rounds, overheads)
+        try:
+            session.measure_overheads([one.group for one in open_])
+            for number in order.permutation(len(open_)):
+                one = open_[number]
+                if rounds >= FEWEST_ROUNDS and time.monotonic() > end:
+                    break
+                progress(f"round {rounds + 1}: {one.head.task.id}", len(contests) - len(open_), len(contests))
+                begun = time.monotonic()
+                session.time_group(one.group, seconds, 0.0, judged=rounds == 0)
+                one.spent_s += time.monotonic() - begun
+        finally:
+            session.close()
+        shared = (time.monotonic() - started - sum(one.spent_s for one in open_)) if rounds == 0 else 0.0
+        for one in open_:
+            one.spent_s += max(0.0, shared) / len(open_)
+        rounds += 1
+        if rounds >= next_look and effort.adaptive:
+            _decide(contests, level_of(look), final=False)
+            look, next_look = look + 1, max(rounds + 1, int(rounds * LOOK_AGAIN + 0.5))
+    _decide(contests, level_of(look) if effort.adaptive else level_of(-1), final=True)
+    return [one.row for one in contests if one.row is not None]
+
+
+def _cost(contests: Sequence[Contest], rounds: int) -> float:
+    """Seconds that one more round of these will take, as far as the past tells."""
+    return sum(one.spent_s for one in contests) / rounds
+
+
+def _decide(contests: Sequence[Contest], level: float, final: bool) -> None:
+    """Give rows to the contests that are clear; at the end to all. The correction is over the whole gate, those
+    included that were decided before."""
+    seen = [gathered(one.base.samples, one.head.samples) for one in contests]
+    adjusted = holm([_p_value(one) for one in seen])
+    for one, data, p_value in zip(contests, seen, adjusted, strict=True):
+        if one.row is not None:
+            continue
+        row = compared(one, data, p_value, level)
+        if final or row.verdict != "UNCLEAR" or one.failure is not None:
+            one.row = replace(row, spent_s=one.spent_s)
+
+
+def _p_value(data: Gathered) -> float:
+    ratio = main_ratio(data)
+    return 1.0 if ratio is None else ratio.p_value

@@ -1,0 +1,1 @@
+"""Trials of the harness itself: comparisons of which the truth is known, and how often it finds it."""
