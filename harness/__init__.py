@@ -4,7 +4,7 @@ This module re-exports what authors and scripts need and defines nothing. Import
 pandas, torch and the database are imported by the functions that use them.
 """
 
-from harness.api import Run, bench, check
+from harness.api import Run, bench, check, history
 from harness.declare import Accumulation, Case, Cost, DeclarationError, Mutant, Operator, Probe, Property, Tree, grid
 from harness.implement import Backend, Implementation, Unsupported, implementation
 
@@ -25,6 +25,7 @@ __all__ = [
     "bench",
     "check",
     "grid",
+    "history",
     "implementation",
 ]
 __version__ = "0.1.0"

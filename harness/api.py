@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import datetime
+
     import pandas as pd
 
     from harness.execute import Options, Progress
+    from harness.histories import Histories
     from harness.record import Record, Sample
     from harness.store import Store
 
@@ -57,6 +60,25 @@ def bench(*selectors: str, **options: object) -> Run:
     harness.plan.NothingSelected if nothing matches.
     """
     return run("bench", selectors, **options)  # type: ignore[arg-type]
+
+
+def history(
+    *selectors: str,
+    store: str | None = None,
+    machine: str | None = None,
+    last: int | None = None,
+    since: datetime.datetime | None = None,
+) -> Histories:
+    """Trend and change points of the selected tasks (all if nothing is named) over the runs of one machine: that of the
+    newest run, or the one whose id `machine` begins. Of each task the newest `last` runs, and those from `since` on.
+
+    Raises harness.series.NoSeries where there is no such time, ImportError where the extra `stats` is missing.
+    """
+    from harness.histories import histories
+    from harness.store import Store
+
+    with Store.open(store) as opened:
+        return histories(opened, selectors, machine=machine, last=last, since=since)
 
 
 def run(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from harness.commands.history import history
 from harness.options import Budget, Cases, Json, Operators, Plugins, Resume, Seed, Selectors, StoreUrl, Timeout
 from harness.terminal import NOTHING, OK, USAGE, WRONG_RESULT, Progress, fail, load, open_store, print_problems, say
 
@@ -27,6 +28,8 @@ app = typer.Typer(
     "(softmax, softmax/numpy) selects all beneath it. Without one, everything is selected.\n\n"
     "Exit codes: 0 all well, 2 usage error, 3 conformance failure, 5 nothing was measured.",
 )
+
+app.command()(history)
 
 
 class Format(StrEnum):

@@ -27,8 +27,9 @@ from harness.timing.audit import impossible
 from harness.timing.ceiling import Ceilings
 from harness.timing.disturbance import Disturbance
 from harness.timing.groups import Group, Settings, Timing, group_tasks
-from harness.timing.session import rotating_bytes, time_groups
-from harness.timing.statistics import block_medians, median_interval
+from harness.timing.rotation import rotating_bytes
+from harness.timing.session import time_groups
+from harness.timing.statistics import block_medians, median_interval, per_call_ns
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -42,6 +43,8 @@ NOTES = (
     "Inputs lie in memory shared with the judging process (4 KiB pages); they rotate and change between bursts.",
     "percent_of_limit compares with the copy rate measured in the same run for the same working set; an operator that "
     "mostly reads can exceed 100 %.",
+    "On a GPU whose library has an event clock, times are by that clock: with a cold cache, and without what the host "
+    "needs to launch. They have no percent_of_limit.",
 )
 
 Key = tuple[str, str, str, str]
@@ -338,11 +341,13 @@ class Execution:
         if failure is not None:
             return self._record(timing.task, verdict, failure=failure, bytes=cost.bytes, flops=cost.flops)
         interval = median_interval(timing.blocks)
-        ceiling = self._ceilings.rate(max(1, rotating_bytes(group, cost.bytes)))
-        beyond = impossible(cost.bytes, interval.estimate, ceiling)
+        # what a device has of its own, memory included, this machine's copy rate says nothing about
+        ceiling = None
+        if any(sample.device_ns is None for sample in timing.samples):
+            ceiling = self._ceilings.rate(max(1, rotating_bytes(group, cost.bytes)))
+        beyond = "" if ceiling is None else impossible(cost.bytes, interval.estimate, ceiling)
         if beyond:
             return self._record(timing.task, verdict, failure=("untrusted", beyond), bytes=cost.bytes, flops=cost.flops)
-        per_call = [sample.wall_ns / sample.calls for sample in timing.samples]
         rate = cost.bytes / interval.estimate
         return self._record(
             timing.task,
@@ -351,13 +356,13 @@ class Execution:
             median_ns=round(interval.estimate),
             ci_low_ns=math.floor(interval.low),
             ci_high_ns=math.ceil(interval.high),
-            min_ns=round(min(per_call)),
+            min_ns=round(min(map(per_call_ns, timing.samples))),
             cpu_median_ns=round(float(np.median([sample.cpu_ns / sample.calls for sample in timing.samples]))),
             prepare_ns=timing.prepare_ns,
             bytes=cost.bytes,
             flops=cost.flops,
             gb_per_s=rate,
-            percent_of_limit=100.0 * rate * 1e9 / ceiling,
+            percent_of_limit=None if ceiling is None else 100.0 * rate * 1e9 / ceiling,
             peak_bytes=timing.peak_bytes,
         )
 

@@ -98,6 +98,7 @@ def _backend_data(one: Backend) -> dict[str, Any]:
         "differentiates": one.differentiate is not None,
         "timed": one.timed,
         "reserves": one.reserves,
+        "has_timer": one.timer is not None,
     }
 
 

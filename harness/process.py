@@ -25,6 +25,7 @@ from harness.checkout import Checkout, worker_command, worker_environment
 MOST_PRINTED = 8 * 2**20
 """Bytes that a worker may print in its life; more is a flood, and kills it."""
 TAIL = 2000
+NO_VARIABLES: Mapping[str, str] = {}
 START_DEADLINE_S = 60.0
 
 
@@ -52,8 +53,11 @@ class Elapsed:
 class WorkerProcess:
     """A warm worker with its arena. It must be closed, also after a failure."""
 
-    def __init__(self, *, memory_limit: int = 0, checkout: Checkout | None = None) -> None:
-        """Start it, with plugins from `checkout` if given; `memory_limit` is its address space in bytes, 0 for none."""
+    def __init__(
+        self, *, memory_limit: int = 0, checkout: Checkout | None = None, variables: Mapping[str, str] = NO_VARIABLES
+    ) -> None:
+        """Start it, with plugins from `checkout` if given; `memory_limit` is its address space in bytes, 0 for none,
+        and `variables` are added to its environment."""
         self.arena = Arena()
         ours, theirs = socket.socketpair()
         self._connection = ours
@@ -77,7 +81,7 @@ class WorkerProcess:
             pass_fds=(theirs.fileno(), self.arena.descriptor),
             start_new_session=True,
             cwd=self._folder.name,
-            env=worker_environment(),
+            env={**worker_environment(), **variables},
         )
         theirs.close()
         self._selector = selectors.DefaultSelector()

@@ -20,7 +20,7 @@ from harness.cuda import building
 from harness.declare import DeclarationError
 from harness.process import START_DEADLINE_S, WorkerFailure, WorkerProcess
 
-CACHE_FORMAT = "5"
+CACHE_FORMAT = "6"
 FRAMEWORKS = ("torch", "cupy", "jax", "triton", "numba", "tensorflow", "cupyx", "jaxlib")
 """Libraries that are never imported to read a declaration."""
 DRIVER = "/dev/nvidiactl"
@@ -153,7 +153,7 @@ IMPLEMENTATION = {
     "operator", "backend", "implementation", "accumulation", "has_gradient", "has_prepare", "line", "summary",
     "known", "sources",
 }  # fmt: skip
-BACKEND = {"name", "library", "missing", "array_type", "dtypes", "differentiates", "timed", "reserves"}
+BACKEND = {"name", "library", "missing", "array_type", "dtypes", "differentiates", "timed", "reserves", "has_timer"}
 
 
 def _installed_libraries() -> str:

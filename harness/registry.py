@@ -42,6 +42,7 @@ class BackendInfo:
     differentiates: bool
     timed: bool
     reserves: bool
+    has_timer: bool
     module: str
     path: str
 

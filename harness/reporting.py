@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.terminal import say
+
 if TYPE_CHECKING:
     from harness.api import Run
+    from harness.histories import Histories
     from harness.reports import Report
     from harness.store import Store
 
@@ -41,8 +44,22 @@ def write_report(store: Store, run_id: str | None, format: str, output: Path | N
         sys.stdout.write(reports.text_of(report, format))
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
+    if format == "html":
+        report = dataclasses.replace(report, histories=_histories(store, report))
     reports.write(report, format, path)
     return path.resolve()
+
+
+def _histories(store: Store, report: Report) -> Histories | None:
+    """What the run's tasks showed up to it; a report without that is better than none."""
+    from harness.histories import run_histories
+
+    try:
+        tasks = {record.id for record in report.timed}
+        return run_histories(store, report.run["run_id"], report.run["machine_id"], tasks)
+    except ImportError as missing:
+        say(f"harness: the report has no section about history: {missing}")
+        return None
 
 
 def print_summary(command: str, run: Run, store: str | None) -> None:

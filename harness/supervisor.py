@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.checkout import Checkout
 from harness.conformance import check_given, check_task
 from harness.judge.admission import Admission, admit
 from harness.judge.verdict import Verdict
@@ -57,10 +58,17 @@ class Supervisor:
     """
 
     def __init__(
-        self, registry: Registry, seed: int, *, deadline_s: float = DEADLINE_S, memory_limit_bytes: int | None = None
+        self,
+        registry: Registry,
+        seed: int,
+        *,
+        deadline_s: float = DEADLINE_S,
+        memory_limit_bytes: int | None = None,
+        checkout: Checkout | None = None,
     ) -> None:
         """`deadline_s` is the longest that one request may take; `memory_limit_bytes` caps a worker's address space
-        (None: half of the machine's memory and 4 GiB; 0: no cap)."""
+        (None: half of the machine's memory and 4 GiB; 0: no cap). Plugins come from `checkout`, if given."""
+        self._checkout = checkout
         self.registry = registry
         self.seed = seed
         self.deadline_s = deadline_s
@@ -144,7 +152,7 @@ class Supervisor:
     def _worker(self, trust: Trust) -> WorkerProcess:
         if trust not in self._workers:
             limit = 0 if self.registry.backends[trust[0]].reserves else self.memory_limit
-            self._workers[trust] = WorkerProcess(memory_limit=limit)
+            self._workers[trust] = WorkerProcess(memory_limit=limit, checkout=self._checkout)
         return self._workers[trust]
 
     def close(self) -> None:

@@ -11,27 +11,31 @@ import contextlib
 import faulthandler
 import gc
 import mmap
-import os
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness import wire
-from harness.cuda.faults import KernelFault
+from harness.confinement import (
+    Raised,
+    changes,
+    die_with_parent,
+    is_out_of_memory,
+    limit_memory,
+    process_state,
+    usage_so_far,
+    works,
+)
 from harness.declare import Case
 from harness.implement import Backend, Implementation, Unsupported
 from harness.modules import import_module, read_modules
 from harness.precision import numpy_dtype
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+from harness.timing.device.readings import Reader as DeviceReader
+from harness.timing.device.readings import device_clocked
 
 # read once, before any plugin is imported: a plugin that replaces them in `time` does not reach these names
 _wall_ns = time.perf_counter_ns
@@ -57,9 +61,10 @@ class Worker:
         self._memory = np.empty(0, np.uint8)
         self._implementations: dict[str, dict[tuple[str, str, str], Implementation]] = {}
         self._backends: dict[str, Backend] = {}
+        self._readers: dict[str, DeviceReader | None] = {}
         self._prepared: dict[tuple[str, ...], tuple[Callable[..., Any], int | None]] = {}
         self._served = 0
-        self._state = (*_process_state(), ("context of the device", True))
+        self._state = (*process_state(), ("context of the device", True))
 
     def serve(self, request: dict[str, Any]) -> dict[str, Any]:
         match request["do"]:
@@ -67,6 +72,9 @@ class Worker:
                 return {"modules": read_modules(request["modules"], request["placeholders"])}
             case "run":
                 return self._run(request)
+            case "trim":
+                _trim()
+                return {}
             case "describe":
                 backend = self._backend(request["backend"])
                 return {"missing": backend.missing(), "versions": backend.versions()}
@@ -76,6 +84,7 @@ class Worker:
         if request["arena_bytes"] != self._memory.size:
             self._memory = np.frombuffer(mmap.mmap(self._arena, request["arena_bytes"]), np.uint8)
         backend = self._backend(request["backend"])
+        reader = self._reader(backend)
         case = _case(request["case"])
         target = request["target"]
         declared = self._implementation(target) if target["module"] else _nothing(request, backend)
@@ -89,7 +98,7 @@ class Worker:
             calls = [self._call(declared, function, call, backend) for call in request["calls"]]
             if backend.work:
                 backend.work()
-            answers, readings = self._time(request, calls, backend)
+            answers, readings = self._time(request, calls, backend, reader)
         except Unsupported as refusal:
             return {"unsupported": str(refusal)}
         # array functions of a library launch what the device does not see
@@ -103,11 +112,11 @@ class Worker:
             "device_ns": [one.device_ns for one in readings],
             "usage": [one.usage for one in readings],
             "prepare_ns": prepare_ns,
-            "state_changes": _changes(self._state, (*_process_state(), ("context of the device", _works(backend)))),
+            "state_changes": changes(self._state, (*process_state(), ("context of the device", works(backend)))),
         }
 
     def _time(
-        self, request: dict[str, Any], calls: list[Call], backend: Backend
+        self, request: dict[str, Any], calls: list[Call], backend: Backend, reader: DeviceReader | None
     ) -> tuple[list[dict[str, Any]], list[Reading]]:
         """Run the samples in order, each a list of calls between readings of both clocks; then copy the answers out.
 
@@ -117,7 +126,7 @@ class Worker:
         samples = [[calls[index] for index in sample] for sample in request["samples"]]
         placed = [self._placed(call) for call in request["calls"]]
         _poison(request["poison_bytes"], sum(map(len, samples)))
-        readings = [clocked(sample, backend.wait) for sample in samples]
+        readings = [clocked(sample, backend.wait, reader) for sample in samples]
         results = [result for reading in readings for result in reading.answers]
         order = [index for sample in request["samples"] for index in sample]
 
@@ -126,20 +135,20 @@ class Worker:
             held = results[position], calls[index][1], placed[index]
             return self._copy_out(*held, request["slots"][position], backend)
 
-        # before anything else: a thread that still works on this one has no time to finish it
+        wire.send(self._connection, {"called": request["number"]})
+        # before it is said what is wanted: a thread that still works on this one has no time to finish it
         last = copy_out(len(results) - 1)
         answers = []
-        for position in self._wanted(request["number"], len(results)):
+        for position in self._wanted(len(results)):
             if position == len(results):
                 answers.append(self._copy_out(results[0], [], [], request["slots"][position], backend))
             else:
                 answers.append(last if position == len(results) - 1 else copy_out(position))
         return answers, readings
 
-    def _wanted(self, number: str, count: int) -> list[int]:
-        """Say that the calls are over, so that the supervisor reads its clocks; it answers which of the results it
-        wants to see, and did not say before. The number `count` stands for the first result as it is in the end."""
-        wire.send(self._connection, {"called": number})
+    def _wanted(self, count: int) -> list[int]:
+        """Which of the results the supervisor wants to see: it says so when it has heard that the calls are over. The
+        number `count` stands for the first result as it is in the end."""
         said = wire.receive(self._connection) or {}
         wanted: list[int] | None = said.get("copy")
         return list(range(count + 1)) if wanted is None else wanted
@@ -148,7 +157,7 @@ class Worker:
         self, result: Any, arrays: list[Any], placed: list[np.ndarray], slot: list[int], backend: Backend
     ) -> dict[str, Any]:
         """Copy one answer into its slot of shared memory, and say what it was; `placed` became `arrays`."""
-        if isinstance(result, _Raised):
+        if isinstance(result, Raised):
             if result.kind == "unsupported":
                 raise Unsupported(result.text)
             return {"error": result.text, "error_kind": result.kind}
@@ -221,6 +230,14 @@ class Worker:
             self._backends[where["name"]] = found[where["name"]]
         return self._backends[where["name"]]
 
+    def _reader(self, backend: Backend) -> DeviceReader | None:
+        """What reads the backend's own clock, where it has one. It is made before any plugin is imported: what it takes
+        the time with is looked up then."""
+        if backend.name not in self._readers:
+            make = backend.timer if backend.missing() is None else None
+            self._readers[backend.name] = None if make is None else DeviceReader(make())
+        return self._readers[backend.name]
+
     def _tidy(self) -> None:
         """Collect garbage now and then, outside every clock: the collector is off while plugin code runs."""
         self._served += 1
@@ -256,29 +273,6 @@ def _nothing(request: dict[str, Any], backend: Backend) -> Implementation:
     return Implementation("", backend.name, "nothing", lambda *_, **__: backend.from_host(np.ones(shape, kind)))
 
 
-class _Raised:
-    """An exception in place of an answer."""
-
-    def __init__(self, error: BaseException) -> None:
-        # a kernel that is wrong has not raised what bad input must raise
-        is_wrong = isinstance(error, KernelFault)
-        refuses = "unsupported" if isinstance(error, Unsupported) else "error"
-        self.kind = "failed" if is_wrong else "out_of_memory" if _is_out_of_memory(error) else refuses
-        last = traceback.extract_tb(error.__traceback__)[-1:]
-        place = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
-        said = _said(error)[: wire.LONGEST_TEXT]
-        named = f"{type(error).__name__}: {said}{place}" if said else f"{type(error).__name__}{place}"
-        self.text = said if is_wrong or refuses == "unsupported" else named
-
-
-def _said(error: BaseException) -> str:
-    """The message of an exception, whose own code may fail."""
-    try:
-        return str(error)
-    except Exception:
-        return "its message cannot be shown"
-
-
 class Reading(NamedTuple):
     """Calls in a row: their answers, nanoseconds by the wall, by the CPU clock of all threads and (where the device has
     a clock of its own) by that; and minor and major page faults, voluntary and involuntary switches meanwhile."""
@@ -290,11 +284,22 @@ class Reading(NamedTuple):
     usage: list[int] | None
 
 
-def clocked(chosen: list[Call], wait: Callable[[], None]) -> Reading:
-    """Call in a row, between two readings of each clock."""
+def clocked(chosen: list[Call], wait: Callable[[], None], reader: DeviceReader | None = None) -> Reading:
+    """Call in a row, between two readings of each clock; with a reader, by the clock of its device too."""
+    before = usage_so_far()
+    device_ns = None
+    if reader is None:
+        results, wall, cpu = _host_clocked(chosen, wait)
+    else:
+        results, wall, cpu, device_ns = device_clocked(reader, chosen, wait, Raised)
+    after = usage_so_far()
+    usage = None if before is None or after is None else [now - then for now, then in zip(after, before, strict=True)]
+    return Reading(results, wall, cpu, device_ns, usage)
+
+
+def _host_clocked(chosen: list[Call], wait: Callable[[], None]) -> tuple[list[Any], int, int]:
     results: list[Any] = []
     keep = results.append
-    before = _usage()
     cpu = _cpu_ns()
     start = _wall_ns()
     try:
@@ -307,19 +312,17 @@ def clocked(chosen: list[Call], wait: Callable[[], None]) -> Reading:
         if len(results) == len(chosen):
             # the device failed after the last call returned: whose fault it is, nobody knows
             results.clear()
-        results.extend(_Raised(error) for _ in range(len(chosen) - len(results)))
-    cpu = _cpu_ns() - cpu
-    after = _usage()
-    usage = None if before is None or after is None else [now - then for now, then in zip(after, before, strict=True)]
-    return Reading(results, wall, cpu, None, usage)
+        results.extend(Raised(error) for _ in range(len(chosen) - len(results)))
+    return results, wall, _cpu_ns() - cpu
 
 
-def _usage() -> tuple[int, int, int, int] | None:
-    """Page faults (minor, major) and switches (voluntary, involuntary) of this process, where they are counted."""
-    if resource is None:
-        return None
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_minflt, used.ru_majflt, used.ru_nvcsw, used.ru_nivcsw
+def _trim() -> None:
+    """Hand freed memory back to the kernel, where the C library can: what a call then needs shows in the peak."""
+    import ctypes
+
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _poison(sizes: list[int], count: int) -> None:
@@ -338,64 +341,17 @@ def _kind(thing: Any) -> str:
     return name if known is kind else f"{name} (local)"
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = _said(error).lower()
-    return isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text
-
-
 def _case(message: dict[str, Any]) -> Case:
     shapes = tuple(tuple(shape) for shape in message["shapes"])
     parameters = tuple((name, value) for name, value in message["parameters"])
     return Case(message["dtype"], shapes, parameters, layout=message["layout"])
 
 
-def _process_state() -> tuple[tuple[str, Any], ...]:
-    """Global state that outlives a call and that an implementation has no business to change."""
-    smallest = np.float64(2.0**-1022)
-    return (
-        ("flush-to-zero mode", bool(smallest * np.float64(0.5) == 0.0)),
-        ("rounding mode", tuple(float(np.float64(1.0) + np.float64(part * 2.0**-53)) for part in (0.5, 1.5))),
-        ("NumPy error state", str(np.geterr())),
-        ("current directory", os.getcwd()),
-    )
-
-
-def _works(backend: Backend) -> bool:
-    """Whether the device still answers: after some errors no call of the process does (a CUDA context is lost)."""
-    try:
-        backend.wait()
-        return True
-    except Exception:
-        return False
-
-
-def _changes(before: tuple[tuple[str, Any], ...], after: tuple[tuple[str, Any], ...]) -> str:
-    return ", ".join(name for (name, was), (_, now) in zip(before, after, strict=True) if was != now)
-
-
-def _limit_memory(limit: int) -> None:
-    if resource is None:
-        return
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if limit:
-            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when the supervisor is gone, even from inside an endless loop."""
-    if sys.platform == "linux":
-        import ctypes
-
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
-
-
 def main(arguments: list[str]) -> None:
     connection = socket.socket(fileno=int(arguments[0]))
-    _die_with_parent()
+    die_with_parent()
     faulthandler.enable()
-    _limit_memory(int(arguments[2]))
+    limit_memory(int(arguments[2]))
     np.seterr(all="ignore")
     worker = Worker(int(arguments[1]), connection)
     gc.disable()
@@ -403,8 +359,8 @@ def main(arguments: list[str]) -> None:
         try:
             reply = worker.serve(request)
         except Exception as error:
-            kind = "out_of_memory" if _is_out_of_memory(error) else "error"
-            reply = {"failure": _Raised(error).text, "failure_kind": kind}
+            kind = "out_of_memory" if is_out_of_memory(error) else "error"
+            reply = {"failure": Raised(error).text, "failure_kind": kind}
         wire.send(connection, {**reply, "number": request["number"]})
 
 

@@ -5,30 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from harness.record import COLUMNS, Record
 
+from .inert import cell, escaped, jsonable
 from .ranking import rankings
 from .report import Report
 from .words import count, number, plain, ratio_words, time_words, unit_for
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
-
 
 def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """Records as JSON-able dictionaries; infinities as strings, since JSON has none."""
-    return [{name: _jsonable(getattr(record, name)) for name in COLUMNS} for record in records]
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    return value
+    return [{name: jsonable(getattr(record, name)) for name in COLUMNS} for record in records]
 
 
 def json_rows(records: Iterable[Record]) -> str:
@@ -50,7 +41,7 @@ def write(report: Report, format: str, path: Path) -> None:
     if format == "html":
         from .page import page
 
-        path.write_text(page(report), encoding="utf-8")
+        path.write_text(page(report, report.histories), encoding="utf-8")
     elif format == "parquet":
         _write_parquet(report.records, path)
     else:
@@ -62,15 +53,8 @@ def _csv(records: Iterable[Record]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for record in records:
-        writer.writerow([_cell(getattr(record, name)) for name in COLUMNS])
+        writer.writerow([cell(getattr(record, name)) for name in COLUMNS])
     return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """Text that would be a formula gets an apostrophe in front, as spreadsheets themselves write it."""
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return "'" + value
-    return "" if value is None else value
 
 
 def _write_parquet(records: Iterable[Record], path: Path) -> None:
@@ -92,7 +76,7 @@ def markdown(report: Report) -> str:
         parts += ["", report.disturbance]
     for group in rankings(report):
         divisor, unit = unit_for([float(place.record.median_ns or 1) for place in group.places])
-        parts += ["", f"## {_md(group.operator)} {_md(group.case)}", ""]
+        parts += ["", f"## {escaped(group.operator)} {escaped(group.case)}", ""]
         if group.places:
             more = " launches | host round trips |" if group.is_counted else ""
             head = f"| rank | implementation | median {unit} | 95 % interval | vs fastest | % of copy | error/bound |"
@@ -104,18 +88,14 @@ def markdown(report: Report) -> str:
             tied = "=" if place.verdict == "tied" else ""
             ratio = ratio_words(place.relative.estimate, place.relative.low, place.relative.high)
             limit, error = number(record.percent_of_limit, 2), number(record.error_over_bound, 2)
-            name = f"{_md(record.backend)}/{_md(record.implementation)}"
+            name = f"{escaped(record.backend)}/{escaped(record.implementation)}"
             line = f"| {place.rank}{tied} | {name} | {median} | {interval} | {ratio} | {limit} | {error} |"
             counts = f" {count(record.launches)} | {count(record.host_round_trips)} |" if group.is_counted else ""
             parts.append(line + counts)
         for record in group.without_time:
-            parts.append(f"- {_md(record.backend)}/{_md(record.implementation)}: {record.status}: {_md(record.reason)}")
+            name = f"{escaped(record.backend)}/{escaped(record.implementation)}"
+            parts.append(f"- {name}: {record.status}: {escaped(record.reason)}")
     if report.wrong:
         parts += ["", "## Wrong", ""]
-        parts += [f"- `{plain(record.id)}` {record.status}: {_md(record.reason)}" for record in report.wrong]
+        parts += [f"- `{plain(record.id)}` {record.status}: {escaped(record.reason)}" for record in report.wrong]
     return "\n".join(parts) + "\n"
-
-
-def _md(text: str) -> str:
-    """Text that is inert in markdown: no table cell, link, HTML or emphasis begins in it."""
-    return "".join(f"\\{char}" if char in "\\|*_`[]<>#" else char for char in plain(text))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.histories import Histories
 from harness.record import STATUSES, Record, Sample
 
 from .words import plain
@@ -16,13 +17,15 @@ NOTICEABLE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`run` and `machine` as the store describes them, the records of both phases, and every raw sample."""
+    """`run` and `machine` as the store describes them, the records of both phases, every raw sample, and what the run's
+    tasks showed up to it where that was looked at."""
 
     run: Mapping[str, Any]
     machine: Mapping[str, Any]
     checked: tuple[Record, ...]
     timed: tuple[Record, ...]
     samples: tuple[Sample, ...]
+    histories: Histories | None = None
 
     @property
     def records(self) -> tuple[Record, ...]:

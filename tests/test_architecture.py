@@ -25,21 +25,22 @@ LAYERS = (
     ("judge.admission", "judge.verdict", "judge.formula", "reading"),
     ("judge.diagnosis", "registry", "options"),
     ("plan", "terminal"),
-    ("stage", "listing", "figures"),
+    ("stage", "listing", "figures", "series"),
     ("conformance", "timing.statistics", "timing.audit", "timing.ceiling", "timing.disturbance"),
-    ("supervisor", "timing.groups"),
-    ("constants", "fuzz"),
+    ("supervisor", "timing.groups", "drift", "comparing.deciding"),
+    ("constants", "fuzz", "histories"),
     ("timing.turn",),
     ("timing.session",),
     ("execute", "doctor"),
     ("reporting", "revealing", "searching"),
+    ("commands.history",),
     ("api",),
     ("cli",),
 )
 """Modules of harness/, the lowest first: a module imports only from layers below its own."""
 
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
-HEAVY = {"pandas", "torch", "cupy", "jax", "onnx", "hypothesis", "scipy", "sqlalchemy", "rich", "jinja2", "matplotlib"}
+HEAVY = {"pandas", "torch", "cupy", "jax", "onnx", "hypothesis", "scipy", "ruptures", "sqlalchemy", "rich", "jinja2", "matplotlib"}
 MAY_IMPORT_AT_ONCE = {"store": {"sqlalchemy"}, "schema": {"sqlalchemy"}}
 
 

@@ -63,7 +63,9 @@ def of_records(*records: Record, **about: Any) -> Measured:
 
 
 def compare(base: Measured, head: Measured, **options: Any) -> Comparison:
-    return compare_stored(base, head, **{"floor": lambda identity: 0.01, "noise": (), "normalise": False, **options})
+    return compare_stored(
+        base, head, **{"floor": lambda identity: 0.01, "noise": (), "normalise": False, "drift": 0.0, **options}
+    )
 
 
 def rows(comparison: Comparison) -> dict[str, Compared]:
@@ -118,6 +120,22 @@ def test_the_largest_of_the_thresholds_counts_and_is_named() -> None:
     assert rows(compare(base, head, floor=lambda identity: 0.2 if "/a/" in identity else 0.0))["a"].threshold == 0.2
 
 
+def test_drift_of_unknown_size_is_allowed_for() -> None:
+    base, head = side(("a", 1.0), ("b", 1.0)), side(("a", 1.04), ("b", 1.08), seed=2)
+    spreads = {task_of(one): {"cpu": 0.01} for one in base.records}
+
+    def verdicts(base: Measured, **options: float) -> dict[str, str]:
+        found = compare_stored(base, head, floor=lambda identity: 0.01, noise=(), normalise=False, **options)
+        return {name: row.verdict for name, row in rows(found).items()}
+
+    assert verdicts(base) == {"a": "SAME", "b": "SLOWER"}
+    assert verdicts(base, drift=0.0) == {"a": "SLOWER", "b": "SLOWER"}
+    assert verdicts(dataclasses.replace(base, spreads=spreads)) == {"a": "SLOWER", "b": "SLOWER"}
+    found = compare_stored(base, head, floor=lambda identity: 0.01, noise=(), normalise=False)
+    assert rows(found)["a"].threshold == 0.05
+    assert "allowed for drift" in rows(found)["a"].reason
+
+
 def test_welch_counts_degrees_of_freedom() -> None:
     equal = ratio(Estimate(0.0, 1e-6, 4), Estimate(0.0, 1e-6, 4))
     assert equal.rounds == 9  # 8 degrees of freedom, exactly
@@ -134,6 +152,14 @@ def test_intervals_of_equal_runs_miss_one_in_about_as_often_as_they_say() -> Non
         assert row.ratio_low is not None and row.ratio_high is not None
         missed += not row.ratio_low <= 1.0 <= row.ratio_high
     assert 2 <= missed <= 18
+
+
+def test_in_a_gate_over_many_tasks_only_the_slower_one_is_named() -> None:
+    names = [f"task_{number}" for number in range(120)]
+    base = side(*((name, 1.0) for name in names))
+    head = side(*((name, 1.03 if name == "task_7" else 1.0) for name in names), seed=2)
+    assert [row.implementation for row in compare(base, head).rows if row.verdict != "SAME"] == ["task_7"]
+    assert rows(compare(base, head))["task_7"].verdict == "SLOWER"
 
 
 def test_one_process_says_nothing() -> None:
@@ -481,7 +507,7 @@ def test_a_file_that_is_something_else_is_refused(
 
 
 def test_files_without_rows_are_empty(tmp_path: Path) -> None:
-    for format in ("json", "csv"):
+    for format in ("json", "csv", *(["parquet"] if importlib.util.find_spec("pyarrow") else [])):
         found = measured_from_file(exported(tmp_path, format, []))
         assert found.records == ()
         assert any("holds no result" in note for note in found.notes)

@@ -11,14 +11,22 @@ from typing import Any
 import pytest
 from fake_device import Answer, Array, Episode, ScriptedDevice
 
-from harness import worker
+import harness
+from harness.api import Run
+from harness.confinement import Raised
 from harness.cuda.faults import CRASH, Finding, KernelFault, Place
+from harness.execute import Options
 from harness.implement import Unsupported
+from harness.process import Elapsed
+from harness.record import Record, Sample
+from harness.store import Store
+from harness.timing.audit import Audit, Claimed, Cost, Overhead
 from harness.timing.device import state
 from harness.timing.device.graphs import launch, replayed
 from harness.timing.device.readings import Reader, Reading, device_clocked, segments
 from harness.timing.device.state import State, Watch, contamination
 from harness.timing.device.timer import CaptureFailed
+from harness.timing.groups import Settings
 
 
 def rows(device: ScriptedDevice, function: Any, arrays: list[Array], count: int, calls: int = 1) -> list[Reading]:
@@ -260,7 +268,7 @@ def test_an_exception_in_a_kernel_becomes_the_failure_that_it_is(error: BaseExce
     for how in ("refuses", "breaks"):
         device = ScriptedDevice()
         function = device.kernel([], 1000.0, **{how: error})
-        (answer,), _, _, device_ns = device_clocked(Reader(device), [(function, [], {})], lambda: None, worker._Raised)
+        (answer,), _, _, device_ns = device_clocked(Reader(device), [(function, [], {})], lambda: None, Raised)
         assert answer.kind == kind and device_ns is None
 
 
@@ -398,3 +406,88 @@ def test_a_hold_is_as_long_as_it_was_asked_to_be() -> None:
 def test_capture_failures_are_their_own_kind() -> None:
     with pytest.raises(CaptureFailed, match="never"):
         ScriptedDevice(refuses_capture="never").capture([])
+
+
+# ---- a backend with a clock of its own, from the worker to the record
+
+
+PLUGIN = str(Path(__file__).parent / "plugins" / "pretend_device.py")
+BENCHMARK = "float32[1024x1024]dim=1"
+
+
+def gathered(done: Run, store: Path) -> list[Sample]:
+    with Store.open(str(store)) as opened:
+        return list(opened.samples(done.run_id))
+
+
+def pretended(name: str, store: Path) -> tuple[Record, list[Sample]]:
+    options = Options(budget_s=0.5, settings=Settings(processes=1))
+    task = f"max/pretend/{name}/{BENCHMARK}"
+    done = harness.bench(task, plugins=[PLUGIN], store=str(store), options=options)
+    (row,) = [one for one in done.timed if one.id == task]
+    return row, gathered(done, store)
+
+
+def test_the_time_of_a_backend_with_a_clock_is_by_that_clock(monkeypatch: pytest.MonkeyPatch, store_path: Path) -> None:
+    """The pretended flush of 2 ms is within the wall's time of every reading, and in no time that is shown."""
+    states = iter([State(sm_mhz=1980.0), *[State(sm_mhz=1980.0, reasons=0x4)] * 100_000])
+    monkeypatch.setattr(state, "has_nvml", lambda: True)
+    monkeypatch.setattr(state, "read_state", lambda: next(states))
+    row, samples = pretended("builtin", store_path)
+    assert row.status == "passed", row.reason
+    assert samples and all(0 < one.device_ns <= one.wall_ns - 2_000_000 for one in samples if one.device_ns is not None)
+    assert not any(one.device_ns is None for one in samples)
+    per_call = [one.device_ns / one.calls for one in samples if one.device_ns]
+    assert row.median_ns is not None and min(per_call) <= row.median_ns <= max(per_call)
+    assert row.min_ns == round(min(per_call))
+    assert row.gb_per_s == pytest.approx(row.bytes / row.median_ns, rel=1e-3) if row.bytes else False
+    assert row.percent_of_limit is None, "the copy rate of this machine says nothing about a device"
+    assert {"slowed by power cap" in (one.contaminated or "") for one in samples} == {True}
+
+
+def test_the_state_of_a_gpu_is_not_asked_for_where_none_is_timed(
+    monkeypatch: pytest.MonkeyPatch, store_path: Path
+) -> None:
+    monkeypatch.setattr(state, "read_state", lambda: pytest.fail("there is no device to ask"))
+    options = Options(budget_s=0.2, settings=Settings(processes=1))
+    done = harness.bench(f"max/numpy/builtin/{BENCHMARK}", store=str(store_path), options=options)
+    samples = gathered(done, store_path)
+    assert samples and all(one.device_ns is None for one in samples)
+
+
+def test_a_device_whose_clock_is_forged_has_no_time(store_path: Path) -> None:
+    row, _ = pretended("forges_the_clock_of_its_device", store_path)
+    assert row.status == "untrusted" and "us per call on the device, but" in row.reason
+    assert row.median_ns is None
+
+
+def clocks(wall_ns: int, device_ns: int, calls: int = 4) -> str:
+    """What an audit says of two clocks, where a call that does nothing needs 100 us beside the device's time."""
+    audit = Audit(Overhead(Cost(0.0, 10_000.0), Cost(0.0, 0.0), Cost(0.0, 100_000.0)))
+    for _ in range(10):
+        claimed = Claimed(calls * wall_ns, 0, calls * device_ns)
+        audit.add(Elapsed(calls * (wall_ns + 10_000), 0), claimed, calls)
+    return audit.contradiction()
+
+
+@pytest.mark.parametrize(
+    ("wall_ns", "device_ns", "words"),
+    [
+        (110_000, 10_000, ""),
+        (2_000_000, 10_000, ""),  # a launch of 1.2 ms, and the hold for it
+        (60_000_000, 59_000_000, ""),
+        (10_000_000, 1, "no launch is that slow"),
+        (100_000_000, 90_000_000, "no launch is that slow"),
+        (100_000, 1_000_000, "more than went by"),
+    ],
+)
+def test_two_clocks_that_contradict_each_other(wall_ns: int, device_ns: int, words: str) -> None:
+    found = clocks(wall_ns, device_ns)
+    assert words in found if words else found == ""
+
+
+def test_a_tenth_of_a_devices_time_that_is_hidden_is_seen_however_long_a_flush_is() -> None:
+    audit = Audit(Overhead(Cost(0.0, 0.0), Cost(0.0, 0.0), Cost(0.0, 5e6)))
+    for _ in range(10):
+        audit.add(Elapsed(16 * 6_500_000, 0), Claimed(16 * 6_000_000, 0, 16 * 1_000_000), 16)
+    assert "hidden from the worker's clock" in audit.contradiction()

@@ -14,6 +14,7 @@ from harness.record import Noise
 from harness.store import Store
 from harness.timing.statistics import Interval
 from harness.trials import comparer, power, rivals
+from harness.trials import gate as gate_trial
 
 Run = Callable[..., Result]
 
@@ -103,8 +104,8 @@ def test_power_prints_its_rows_and_goes_on_from_its_file(
     first = run("--power", "--repeats", 1, "--json", "-o", path)
     assert first.exit_code == 0, first.output
     rows = json.loads(first.stdout)
-    keys = ["tool", "load", "slowdown", "true_ratio", "repeats", "detected", "median_estimate", "seconds", "reason"]
-    assert list(rows[0]) == keys
+    keys = ["tool", "load", "slowdown", "repeats", "detected", "median_estimate", "seconds"]
+    assert set(rows[0]) == {*keys, "true_ratio", "true_low", "true_high", "reason"}
     assert {row["tool"] for row in rows} == {
         f"{tool}, {clock} clock" for tool in ("harness --ab", "harness BASE HEAD") for clock in ("CPU", "wall")
     }
@@ -113,7 +114,8 @@ def test_power_prints_its_rows_and_goes_on_from_its_file(
     assert path.read_text().splitlines() == lines
 
 
-def test_a_gate_and_intervals_as_tables(run: Run) -> None:
+def test_a_gate_and_intervals_as_tables(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_trial, "true_ratio", lambda slower, seconds, shape: Interval(1.031, 1.03, 1.032))
     gate = run("--gate", 4, "--repeats", 2)
     assert gate.exit_code == 0, gate.output
     assert "unchanged" in gate.stdout
@@ -129,3 +131,14 @@ def test_a_file_that_is_no_trial_is_a_usage_error(run: Run, tmp_path: Path) -> N
     done = run("--intervals", 1, "-o", "notes.txt")
     assert done.exit_code == 2
     assert "notes.txt:1" in done.stderr
+
+
+def test_an_interrupted_trial_says_how_it_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparer.Live, "__call__", interrupt)
+    done = run("--intervals", 3, "-o", "rows.jsonl")
+    assert done.exit_code == 130
+    assert "goes on from rows.jsonl" in done.stderr
+    assert "nothing was kept" in run("--intervals", 3).stderr

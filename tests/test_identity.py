@@ -314,6 +314,43 @@ def test_a_function_that_changed_is_another_one(tmp_path: Path, base: Path, old:
     assert digest(base, "builtin") != digest(far, "builtin")
 
 
+@pytest.mark.parametrize(
+    ("change", "is_same"),
+    [
+        ("def helper():\n    return 1\n", True),
+        ("UNUSED = {'a': 1}\n", True),
+        ("@implementation('softmax', backend='numpy')\ndef third(x, *, dim):\n    return x\n", True),
+        ("LIMIT += 1\n", False),
+        ("old = np.seterr(all='ignore')\n", False),
+        ("np.seterr(all='ignore')\n", False),
+        ("np.exp = None\n", False),
+        ("import scipy\n", False),
+        ("def setup():\n    global LIMIT\n    LIMIT = 5\n", False),
+        ("@np.vectorize\ndef patched(x):\n    return x\n", False),
+        ("def late(x=np.seterr()):\n    return x\n", False),
+        ("class Patch:\n    np.seterr()\n", False),
+        ("X = globals()\n", False),
+        ("if LIMIT:\n    X = 1\n", False),
+        ("implementation = print\n", False),
+    ],
+)
+def test_what_else_is_in_the_file_counts_where_it_may_matter(
+    tmp_path: Path, base: Path, change: str, is_same: bool
+) -> None:
+    head = changed(tmp_path, "implementations/numpy/softmax.py", MAIN + change)
+    assert (digest(base, "builtin") == digest(head, "builtin")) is is_same
+
+
+def test_a_file_that_is_imported_back_counts_as_a_whole(tmp_path: Path) -> None:
+    rows = FILES["implementations/numpy/rows.py"] + "\n\ndef late():\n    from .softmax import OTHER\n"
+    roots = []
+    for name in ("1", "2"):
+        content = MAIN.replace("LIMIT = 3", f"LIMIT = 3\nOTHER = {name}")
+        files = {"implementations/numpy/rows.py": rows, "implementations/numpy/softmax.py": content}
+        roots.append(checkout(tmp_path / name, **files))
+    assert None is not digest(roots[0], "builtin") != digest(roots[1], "builtin")
+
+
 def test_a_function_is_found_by_its_lines(base: Path) -> None:
     line = MAIN.splitlines().index("def builtin(x, *, dim):") + 1
     assert digest(base, line) == digest(base, line - 1) == digest(base, "builtin") is not None
@@ -327,6 +364,8 @@ def test_a_function_that_is_made_counts_with_its_file(tmp_path: Path) -> None:
     ]
     first, second = (digest(root, "inner", "implementations/numpy/made.py") for root in roots)
     assert first is not None and first != second
+    commented = checkout(tmp_path / "commented", **{"implementations/numpy/made.py": "# why\n" + made.format("abs")})
+    assert digest(commented, "inner", "implementations/numpy/made.py") == first
 
 
 def test_only_unique_matches_are_renames() -> None:
@@ -382,5 +421,12 @@ def test_every_built_in_implementation_has_a_fingerprint() -> None:
 
 
 def test_reading_a_file_never_fails() -> None:
-    for content in (b"", b"\xff\xfe", b"(" * 5000, b"x = " + b"-" * 50_000 + b"1", "é = 1".encode("latin-1")):
+    for content in (
+        b"",
+        b"\xff\xfe",
+        b"(" * 5000,
+        b"x = " + b"-" * 50_000 + b"1",
+        "é = 1".encode("latin-1"),
+        b'x = "\\d"',
+    ):
         assert read(content).digest

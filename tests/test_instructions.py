@@ -136,7 +136,9 @@ def test_a_code_path_is_unchanged_within_what_repeats() -> None:
     exact, loose = Counted(1000.0, 0.0), Counted(1004.0, 0.002)
     assert code_path(exact, exact) == "unchanged"
     assert code_path(exact, loose) == "unchanged"
+    assert code_path(exact, Counted(1001.9, 0.0)) == "unchanged"
     assert code_path(exact, Counted(1004.0, 0.0)) == "changed"
+    assert code_path(exact, Counted(996.0, 0.0)) == "changed"
     assert code_path(exact, Counted(None, reason="no PMU")) is None
     assert ratio(exact, loose) == 1.004
     assert ratio(exact, Counted(None)) is None

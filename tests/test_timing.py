@@ -12,7 +12,7 @@ from harness.registry import load
 from harness.timing.audit import Audit, Claimed, Cost, Overhead, impossible
 from harness.timing.ceiling import Ceilings, size_class
 from harness.timing.groups import Settings, group_tasks
-from harness.timing.session import _each_once
+from harness.timing.rotation import each_once
 from harness.timing.statistics import block_medians, median_interval, paired_ratio
 
 Times = dict[tuple[int, int], float]
@@ -176,6 +176,6 @@ def test_a_group_waits_for_the_processes_that_have_not_timed_it_and_stops_when_p
 
 
 def test_a_burst_never_uses_an_input_twice() -> None:
-    samples = _each_once(64, 16, np.random.default_rng(0))
+    samples = each_once(64, 16, np.random.default_rng(0))
     flat = [index for reading in samples for index in reading]
     assert len(flat) == len(set(flat)) == 64

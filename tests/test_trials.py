@@ -337,6 +337,11 @@ def test_a_rival_compares_for_real(tool: rivals.Tool) -> None:
 # ---- gates
 
 
+@pytest.fixture(autouse=True)
+def no_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "true_ratio", lambda slower, seconds, shape: Interval(1.031, 1.03, 1.032))
+
+
 def test_a_gate_that_names_the_slowed_task_and_only_that_is_right(registry: Registry) -> None:
     def answer(pair: Pair) -> Compared:
         is_slow = "slower" in pair.head.id
@@ -351,6 +356,7 @@ def test_a_gate_that_names_the_slowed_task_and_only_that_is_right(registry: Regi
     assert one_slower["rounds"] == (9 + 9 * 3) / 10
     assert comparer.asked == [(10, 7.0, None)] * 8 + [(10, 7.0, 9)]
     assert (fixed["right"], fixed["times_adaptive"]) == (1, 4.5)
+    assert (unchanged["true_ratio"], one_slower["true_ratio"]) == (None, 1.031)
 
 
 def test_alarms_on_unchanged_tasks_are_counted_and_make_a_gate_wrong(registry: Registry) -> None:

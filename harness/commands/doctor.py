@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,10 +160,8 @@ def _power(repeats: int, seconds: float, hogs: int, output: Path | None, as_json
         *RIVALS,
     ]
     kept = _kept(output, f"power, {seconds:g} s, {hogs} hogs")
-    try:
+    with _interruptible(progress, output):
         power.try_all(power.Plan(repeats, seconds, busy=hogs), tools, kept, say, progress)
-    finally:
-        progress.close()
     print_rows(power.table(kept), POWER, as_json)
 
 
@@ -172,10 +172,8 @@ def _gate(tasks: int, repeats: int, budget: float, output: Path | None, as_json:
     registry, progress = _slowed_registry()
     kept = _kept(output, f"gate, {tasks} tasks, {budget:g} s")
     plan = gate.Plan(tasks, repeats, fixed=max(1, repeats // 10), budget_s=budget)
-    try:
+    with _interruptible(progress, output):
         gate.try_all(plan, registry, _live(registry, False), kept, progress)
-    finally:
-        progress.close()
     print_rows(gate.table(kept), GATE, as_json)
 
 
@@ -186,12 +184,21 @@ def _intervals(comparisons: int, seconds: float, output: Path | None, as_json: b
 
     registry, progress = _slowed_registry()
     kept = _kept(output, f"intervals, {seconds:g} s")
-    try:
+    with _interruptible(progress, output):
         pair = softmax_pair(registry, 0)
         intervals.try_all(pair, _live(registry, False), comparisons, seconds, kept, progress)
+    print_rows(intervals.table(kept), INTERVALS, as_json)
+
+
+@contextlib.contextmanager
+def _interruptible(progress: Progress, output: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"the same command goes on from {output}" if output else "nothing was kept: that takes --output FILE"
+        fail(f"interrupted; {kept}", 130)
     finally:
         progress.close()
-    print_rows(intervals.table(kept), INTERVALS, as_json)
 
 
 def _slowed_registry() -> tuple[Registry, Progress]:

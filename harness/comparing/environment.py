@@ -12,6 +12,8 @@ from harness.comparing.identity import tree_files
 from harness.comparing.syntax import digest_of
 
 DEADLINE_S = 60.0
+INSTRUMENT = "kernel-harness"
+"""This distribution: both sides are measured by one installation of it, whatever is installed beside them."""
 
 _ASK = """
 import importlib.metadata, json, platform, sys
@@ -39,8 +41,8 @@ def environment_digest(python: str, root: Path | None = None) -> tuple[str, dict
     """A digest of an interpreter's version and its distributions, and what it was made of.
 
     A distribution that is installed in place (`pip install -e`) counts by the files of its folder; the one whose folder
-    is `root` is what is compared and counts by its name alone. Two installations of one version are assumed to be the
-    same code; native libraries beyond those do not count. Raises UnknownEnvironment.
+    is `root` is what is compared and counts by its name alone. The harness itself does not count. Two installations of
+    one version are assumed to be the same code; native libraries beyond those do not count. Raises UnknownEnvironment.
     """
     # no folder of ours, and no variable that adds one
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -61,7 +63,7 @@ def environment_digest(python: str, root: Path | None = None) -> tuple[str, dict
         raise UnknownEnvironment(f"{python} cannot say what is installed in it: {last[0]}") from None
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         raise UnknownEnvironment(f"{python} cannot say what is installed in it: {error}") from None
-    counted = {name: _counted(one, root) for name, one in sorted(distributions.items())}
+    counted = {name: _counted(one, root) for name, one in sorted(distributions.items()) if name != INSTRUMENT}
     found = {"python": said["python"], "distributions": counted}
     return digest_of(json.dumps(found, sort_keys=True)), found
 

@@ -101,6 +101,16 @@ class Closure:
         for folder in {path.parent for path in (*self.modules, *self.others)}:
             self.others.update(path for path in _inside(folder) if path.suffix != ".py")
 
+    def imports_back(self, file: Path) -> bool:
+        """Whether another module of the closure names a file that is in it."""
+        for path in self.modules.keys() - {file}:
+            module = read(_content(path) or b"")
+            for reference in (*module.references, *module.stars):
+                may_be = file.stem == "__init__" or file.stem in reference[1].split(".")
+                if may_be and file in self._located(reference, path):
+                    return True
+        return False
+
     def _reached_from(self, path: Path) -> Iterator[Path]:
         content = _content(path)
         if content is None:

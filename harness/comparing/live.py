@@ -21,6 +21,10 @@ from harness.registry import Registry
 from harness.timing.groups import Settings
 from harness.timing.session import Overheads, Session
 
+REUSE_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
+"""glibc keeps freed memory up to so much, instead of asking the kernel for fresh pages: their faults are half of the
+time of a memory-bound kernel, and most of its noise. What a version allocates more shows in its peak."""
+BUDGET_PER_TASK_S = 4.0
 MOST_ROUNDS = 40
 SHORTEST_ROUND_S = 0.1
 LONGEST_ROUND_S = 1.0
@@ -34,20 +38,24 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much may be spent: `budget_s` for all tasks together (timing and starting workers), rounds at most, and the
-    seconds of one task in one round (None: from the budget). With `adaptive` off every task gets `most_rounds`."""
+    """How much may be spent: `budget_s` for all tasks together, timing and starting workers (None: so much for each),
+    rounds at most, and the seconds of one task in one round (None: from the budget). With `adaptive` off every task
+    gets `most_rounds`."""
 
-    budget_s: float
+    budget_s: float | None = None
     most_rounds: int = MOST_ROUNDS
     round_s: float | None = None
     adaptive: bool = True
     deadline_s: float = 60.0
     memory_limit: int = 0
 
+    def budget(self, tasks: int) -> float:
+        return BUDGET_PER_TASK_S * tasks if self.budget_s is None else self.budget_s
+
     def seconds(self, tasks: int) -> float:
         if self.round_s is not None:
             return self.round_s
-        return float(np.clip(self.budget_s / (ROUNDS_IN_BUDGET * tasks), SHORTEST_ROUND_S, LONGEST_ROUND_S))
+        return float(np.clip(self.budget(tasks) / (ROUNDS_IN_BUDGET * tasks), SHORTEST_ROUND_S, LONGEST_ROUND_S))
 
 
 def compare_pairs(
@@ -56,9 +64,9 @@ def compare_pairs(
     """Measure and decide; one row per contest, in their order. A verdict that the budget did not reach is UNCLEAR."""
     overheads: Overheads = {}
     order = np.random.default_rng(seed)
-    settings = Settings(deadline_s=effort.deadline_s, memory_limit=effort.memory_limit)
+    settings = Settings(deadline_s=effort.deadline_s, memory_limit=effort.memory_limit, variables=REUSE_MEMORY)
     seconds = effort.seconds(max(1, len(contests)))
-    end = time.monotonic() + effort.budget_s
+    end = time.monotonic() + effort.budget(len(contests))
     rounds, look, next_look = 0, 0, FEWEST_ROUNDS
     while rounds < effort.most_rounds and (open_ := [one for one in contests if one.row is None]):
         started = time.monotonic()

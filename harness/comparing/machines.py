@@ -33,7 +33,8 @@ def refusal(base: Measured, head: Measured) -> DifferentMachines:
     if undescribed:
         lines.append(f"  {' and '.join(undescribed)}: the machine is not described there; a store describes it")
     else:
-        lines += [f"  {line}" for line in differences(base.machine, head.machine)]
+        found = differences(base.machine, head.machine)
+        lines += [f"  {line}" for line in found or ["nothing differs that their descriptions say"]]
     lines.append(
         "measure both on one machine: harness compare REV REV; or compare times relative to the copy rates: --normalise"
     )

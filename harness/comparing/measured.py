@@ -8,7 +8,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def measured_from_store(store: Store, run_id: str | None, name: str = "") -> Mea
         used_by_others=info.used_by_others,
         records=tuple(records.values()),
         samples={task: tuple(found) for task, found in samples.items()},
-        spreads=_spreads(store, info),
+        spreads=_spreads(store, info, {record.id for record in records.values()}),
         notes=notes,
     )
 
@@ -103,7 +103,10 @@ def measured_from_file(path: Path) -> Measured:
         raise UnreadableResults(f"{path}: no such file (looked in {Path.cwd()})")
     if path.suffix.lower() in STORES:
         return _newest_timed(path)
-    rows = list(_rows(path))
+    try:
+        rows = list(_rows(path))
+    except OSError as error:
+        raise UnreadableResults(f"{path}: {error.strerror}") from None
     if rows:
         lacking = [name for name in NEEDED if name not in rows[0]]
         if lacking:
@@ -139,12 +142,12 @@ def _newest_timed(path: Path) -> Measured:
     raise UnreadableResults(f"{path} holds no run with times; type `harness bench --store {path}` first")
 
 
-def _spreads(store: Store, info: RunInfo) -> dict[Task, dict[str, float]]:
+def _spreads(store: Store, info: RunInfo, ids: Container[str]) -> dict[Task, dict[str, float]]:
     """How far apart the times of one commit lie from run to run, by task and clock."""
     if info.commit is None or info.dirty is not False:
         return {}
     times: dict[Task, dict[str, list[int]]] = {}
-    for row in store.series(lambda identity: True, info.machine_id):
+    for row in store.series(lambda identity: identity in ids, info.machine_id):
         if row["commit"] == info.commit and row["dirty"] is False and row["status"] == "passed":
             task = row["operator"], row["backend"], row["implementation"], row["case"]
             for clock, value in (("wall", row["median_ns"]), ("cpu", row["cpu_median_ns"])):

@@ -1,4 +1,4 @@
-"""Which implementations have only another name than before: their own source is the same."""
+"""Single implementations of a file: whether one is the same as before, also under another name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from harness.comparing.identity import closure_of, others_of, relative
 from harness.comparing.syntax import digest_of, parse
 
 PLACEHOLDER = "__implementation__"
+REFLECTION = {"__dict__", "delattr", "globals", "locals", "setattr", "vars"}
+"""Names by which code gets at others that it does not spell out."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -18,21 +20,27 @@ def function_digest(
     file: Path, root: Path, where: int | str, sources: Sequence[str] = (), package_root: Path | None = None
 ) -> str | None:
     """A digest of one implementation apart from its name: the function (by its name, or by a line of its own or of its
-    decorators), what it uses in its file, and all other files that it can reach.
+    decorators), what may change it in its file, and all other files that it can reach.
 
-    None where that cannot be told: no such function, no Python, or files that cannot be followed. A function that is
-    made inside another one counts with all of its file.
+    Of its file only such functions and constants do not count as it does not name, and whose definition runs no code
+    but the harness's: it is assumed that to declare or to run another implementation changes nothing for this one.
+    With files that import this one back, or a function that is made inside another one, all of the file counts. None
+    where it cannot be told: no such function, no Python, or files that cannot be followed.
     """
     closure = closure_of(file, root, sources, package_root)
     path = file.resolve()
     tree = parse(path.read_bytes()) if path.is_file() else None
     if tree is None or closure.doubt:
         return None
-    found = [node for node in ast.walk(tree) if isinstance(node, Function) and _is_at(node, where)]
+    functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
+    found = [node for node in functions if _is_at(node, where)]
     if not found:
         return None
     function = max(found, key=lambda node: node.lineno)
-    own = _without_its_name(tree, function) if function in tree.body else [ast.dump(tree), f"line {function.lineno}"]
+    if function not in tree.body or _reflects(tree) or closure.imports_back(path):
+        own = [ast.dump(tree), str(functions.index(function))]
+    else:
+        own = _without_its_name(tree, function)
     parts = {relative(name, closure.root): digest for name, digest in closure.modules.items() if name != path}
     parts |= others_of(closure)
     return digest_of(*own, *(text for name in sorted(parts) for text in (name, parts[name])))
@@ -86,18 +94,16 @@ def _without_its_name(tree: ast.Module, function: Function) -> list[str]:
 
 
 def _needed(tree: ast.Module, function: Function) -> list[ast.stmt]:
-    """Statements that bind what the function uses, and those that bind what these use; and those that bind nothing,
-    since they may change anything."""
-    waiting: list[ast.stmt] = [function]
-    chosen: set[ast.stmt] = {function}
+    """The statements of a module that run code, those that bind what the function uses, and those that bind what these
+    use."""
+    harness = _of_harness(tree)
+    always = [one for one in tree.body if one is not function and not _is_definition(one, harness)]
     binders: dict[str, list[ast.stmt]] = {}
     for statement in tree.body:
-        bound = _bound_by(statement)
-        for name in bound:
+        for name in _bound_by(statement):
             binders.setdefault(name, []).append(statement)
-        if not bound and not _is_text(statement) and statement is not function:
-            chosen.add(statement)
-            waiting.append(statement)
+    chosen: set[ast.stmt] = {function, *always}
+    waiting: list[ast.stmt] = [function, *always]
     while waiting:
         for name in _names(waiting.pop()):
             for statement in binders.get(name, ()):
@@ -107,16 +113,65 @@ def _needed(tree: ast.Module, function: Function) -> list[ast.stmt]:
     return [statement for statement in tree.body if statement in chosen and statement is not function]
 
 
-def _is_text(statement: ast.stmt) -> bool:
+def _reflects(tree: ast.Module) -> bool:
+    """Whether a module may use names that it does not spell out."""
+    return any(
+        (isinstance(node, ast.Name) and node.id in REFLECTION)
+        or (isinstance(node, ast.Attribute) and node.attr in REFLECTION)
+        for node in ast.walk(tree)
+    )
+
+
+def _of_harness(tree: ast.Module) -> set[str]:
+    """The names that a module has from the harness, and from nowhere else."""
+    bound: dict[str, set[bool]] = {}
+    for statement in tree.body:
+        ours = isinstance(statement, ast.ImportFrom) and statement.level == 0 and _is_engine(statement.module or "")
+        for name in _bound_by(statement):
+            bound.setdefault(name, set()).add(ours)
+    return {name for name, origins in bound.items() if origins == {True}}
+
+
+def _is_engine(module: str) -> bool:
+    return module == "harness" or (module.startswith("harness.") and not module.startswith("harness.implementations"))
+
+
+def _is_definition(statement: ast.stmt, harness: set[str]) -> bool:
+    """Whether a statement only binds names, and runs no code for that but the harness's."""
+    if isinstance(statement, Function):
+        arguments = statement.args
+        evaluated: list[ast.AST] = [*arguments.defaults, *(one for one in arguments.kw_defaults if one is not None)]
+        return all(_root(one) in harness for one in statement.decorator_list) and not _calls(evaluated, harness)
+    if isinstance(statement, ast.Assign):
+        return all(map(_is_name, statement.targets)) and not _calls([statement.value], harness)
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
+def _is_name(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name) or (isinstance(target, ast.Tuple) and all(map(_is_name, target.elts)))
+
+
+def _calls(nodes: Sequence[ast.AST], harness: set[str]) -> bool:
+    return any(isinstance(node, ast.Call) and _root(node) not in harness for one in nodes for node in ast.walk(one))
+
+
+def _root(node: ast.AST) -> str:
+    """The name at which a call or a chain of attributes begins."""
+    while isinstance(node, ast.Call | ast.Attribute):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def _bound_by(statement: ast.stmt) -> set[str]:
-    """The names that a statement of a module binds, also deep inside of it."""
+    """The names that a statement binds, or whose attributes or elements it sets, also deep inside of it."""
     found = set()
     for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-            found.add(node.id)
+        if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            inner: ast.AST = node
+            while isinstance(inner, ast.Attribute | ast.Subscript):
+                inner = inner.value
+            if isinstance(inner, ast.Name):
+                found.add(inner.id)
         elif isinstance(node, Function | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.alias):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.comparing.deciding import LEVEL, SEVERAL_THREADS, WAITING, Ratio
 from harness.comparing.pairs import deciding_clock
+from harness.comparing.verdicts import CLOCKS
 from harness.record import Record, Sample
 from harness.timing.statistics import student_quantile
 
@@ -17,14 +18,6 @@ ASSUMED_PROCESSES = 3
 """Of a record without samples, which does not say in how many processes it was timed: what `harness bench` starts."""
 RESOLUTION_NS = 0.5
 """Half of what the clocks count in: no time is more certain than that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A task in one run: its record, and its samples where the run is stored with them."""
-
-    record: Record
-    samples: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +29,15 @@ class Estimate:
     freedom: int
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A task in one run: its record, its samples where the run is stored with them, and what both say by each clock."""
+
+    record: Record
+    samples: tuple[Sample, ...]
+    estimates: Mapping[str, Estimate]
+
+
 def trouble(side: Side) -> str:
     """Why a side has no time that can be compared; empty if it has one."""
     median = side.record.median_ns
@@ -43,14 +45,15 @@ def trouble(side: Side) -> str:
         return "it passed and has no time"
     if not (math.isfinite(median) and median > 0):
         return f"its time is {median} ns"
-    if side.samples and estimate(side, "wall") is None:
+    if "wall" not in side.estimates:
         return "a reading of it took no time, or none of its calls were counted"
     return ""
 
 
-def estimate(side: Side, clock: str) -> Estimate | None:
-    """What a side says of its time per call by one clock; None where that clock says nothing."""
-    return _of_samples(side.samples, clock) if side.samples else _of_record(side.record, clock)
+def side_of(record: Record, samples: Sequence[Sample] = ()) -> Side:
+    """A task in one run, with what can be said of its time; a clock that says nothing is not there."""
+    found = {clock: _of_samples(samples, clock) if samples else _of_record(record, clock) for clock in CLOCKS}
+    return Side(record, tuple(samples), {clock: one for clock, one in found.items() if one is not None})
 
 
 def ratio(base: Estimate, head: Estimate, scale: float = 1.0) -> Ratio:
@@ -72,7 +75,7 @@ def clock_of(base: Side, head: Side) -> tuple[str, str]:
     for side in (base, head):
         if not side.samples and clock != "wall":
             clock, why = _clock_of_record(side.record, clock, why)
-    if clock == "cpu" and not all(estimate(side, "cpu") for side in (base, head)):
+    if clock == "cpu" and not all("cpu" in side.estimates for side in (base, head)):
         return "wall", "its CPU time is not known"
     return clock, why
 

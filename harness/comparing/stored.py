@@ -12,12 +12,15 @@ from harness.comparing.machines import are_same, ceiling_of, refusal
 from harness.comparing.measured import Measured, Task, task_of
 from harness.comparing.pairs import CLOCK_WORDS, OFTEN
 from harness.comparing.presence import NO_ROW, standing
-from harness.comparing.sides import ASSUMED_PROCESSES, Side, clock_of, estimate, ratio, trouble
+from harness.comparing.sides import ASSUMED_PROCESSES, Side, clock_of, ratio, side_of, trouble
 from harness.comparing.verdicts import Compared, Comparison
 from harness.record import Noise, Record
 
 NORMALISED_FLOOR = 0.1
 """Relative change below which nothing is called where times of different machines are brought onto one scale."""
+UNKNOWN_DRIFT = 0.05
+"""Relative change below which nothing is called where it is not known how far apart runs of one commit lie: two runs
+that were not measured in turn, of the same code, came out 2 to 5 % apart (standard deviation)."""
 NOTICEABLE = 0.1
 """Share of the cores used by others from which a reason says so."""
 
@@ -30,17 +33,19 @@ def compare_stored(
     noise: Sequence[Noise],
     normalise: bool,
     renamed: Mapping[str, str] | None = None,
+    drift: float = UNKNOWN_DRIFT,
 ) -> Comparison:
     """Verdicts on all tasks of two sides; a positive change is a slowdown from BASE to HEAD.
 
     `floor` gives the user's smallest relative change by task id; `noise` is what A/A comparisons on HEAD's machine
-    showed. `renamed` maps operator/backend/implementation in HEAD to what it is called in BASE. Raises
+    showed. `renamed` maps operator/backend/implementation in HEAD to what it is called in BASE. `drift` is the relative
+    change that is allowed for where neither `noise` nor other runs of the same commit tell how large it may be. Raises
     DifferentMachines, unless `normalise` brings BASE's times onto HEAD's scale by the ratio of their copy rates.
     """
     same_machine = are_same(base, head)
     if not same_machine and not normalise:
         raise refusal(base, head)
-    sides = _Sides(base, head, floor, noise, normalised=not same_machine)
+    sides = _Sides(base, head, floor, noise, drift, normalised=not same_machine)
     before = {task_of(record): record for record in base.records}
     found: list[Compared | _Pair] = []
     met: set[Task] = set()
@@ -81,6 +86,7 @@ class _Sides:
     head: Measured
     floor: Callable[[str], float]
     noise: Sequence[Noise]
+    drift: float
     normalised: bool
     unlisted: Counter[str] = field(default_factory=Counter)
 
@@ -108,8 +114,8 @@ class _Sides:
                 yield _row(record, verdict, reason, base=base, head=head, renamed_from=renamed_from)
             return
         assert base is not None and head is not None
-        first = Side(base, self.base.samples.get(task_of(base), ()))
-        second = Side(head, self.head.samples.get(task_of(head), ()))
+        first = side_of(base, self.base.samples.get(task_of(base), ()))
+        second = side_of(head, self.head.samples.get(task_of(head), ()))
         wrong = [f"in {name}: {why}" for name, side in (("BASE", first), ("HEAD", second)) if (why := trouble(side))]
         scale, scaled = self._scale(base, head) if self.normalised else (1.0, "")
         if scale is None:
@@ -137,8 +143,7 @@ class _Sides:
     def _threshold(self, base: Side, head: Side, clock: str) -> tuple[float, str]:
         """The relative change below which nothing is called, and whose it is."""
         tasks = task_of(base.record), task_of(head.record)
-        known = [(self.floor(head.record.id), "of the settings")]
-        known += [
+        spreads = [
             (one.spread, "by which A/A comparisons of it strayed here")
             for one in self.noise
             if (one.operator, one.backend, one.implementation, one.case) in tasks
@@ -148,11 +153,14 @@ class _Sides:
         for name, side, task in zip(("BASE", "HEAD"), (self.base, self.head), tasks, strict=True):
             spread = side.spreads.get(task, {}).get(clock)
             if spread is not None:
-                known.append((spread, f"by which runs of {name}'s commit lie apart"))
+                spreads.append((spread, f"by which runs of {name}'s commit lie apart"))
+        # a spread that is no number says nothing
+        known = [one for one in spreads if one[0] >= 0.0]
+        if not known:
+            known.append((self.drift, "that is allowed for drift, as long as no commit was measured twice"))
         if self.normalised:
             known.append((NORMALISED_FLOOR, "of normalised times"))
-        # a spread that is no number says nothing
-        return max((one for one in known if one[0] >= 0.0), default=(0.0, "of none"), key=lambda one: one[0])
+        return max((self.floor(head.record.id), "of the settings"), *known, key=lambda one: one[0])
 
     @property
     def sharper(self) -> str:
@@ -199,7 +207,7 @@ class _Pair:
     renamed_from: str | None
 
     def ratio(self, clock: str) -> Ratio | None:
-        first, second = estimate(self.base, clock), estimate(self.head, clock)
+        first, second = self.base.estimates.get(clock), self.head.estimates.get(clock)
         return None if first is None or second is None else ratio(first, second, self.scale)
 
     @property
@@ -211,8 +219,7 @@ class _Pair:
     @property
     def processes(self) -> int:
         """How many fresh processes the side with fewer of them was timed in."""
-        found = estimate(self.base, self.clock), estimate(self.head, self.clock)
-        return min(one.freedom for one in found if one is not None) + 1
+        return min(side.estimates[self.clock].freedom for side in (self.base, self.head)) + 1
 
     @property
     def is_identical(self) -> bool:

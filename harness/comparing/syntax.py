@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,7 +61,9 @@ class Module:
 def parse(content: bytes) -> ast.Module | None:
     """The tree of a file, or None where it is no Python that this interpreter reads."""
     try:
-        return ast.parse(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd in a plugin, its own users are told
+            return ast.parse(content)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

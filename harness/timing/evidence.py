@@ -49,10 +49,10 @@ class Evidence:
     """What happened between two readings. Times in nanoseconds; counts of the process are over all its threads.
 
     `run_ns` is its time on a core and `run_delay_ns` its time waiting for one, `main_run_ns` and `main_delay_ns` those
-    of its first thread alone. `others_share` and `steal_share` are
-    shares (0 to 1) of all cores' time that went to other processes and to other virtual machines. They are taken over
-    `shares_over_ns`, which reaches back before the first reading where that is needed to tell. `throttles` counts how
-    often heat or a quota slowed the cores; `load` is the load average of the last minute.
+    of its first thread alone. `others_share` and `steal_share` are shares (0 to 1) of all cores' time that went to
+    other processes and to other virtual machines. They are taken over `shares_over_ns`, which reaches back before the
+    first reading where that is needed to tell. `throttles` counts how often heat or a quota slowed the cores; `load` is
+    the load average of the last minute. `device` says why a GPU's time is not clean, or is empty.
     """
 
     window_ns: int
@@ -70,6 +70,7 @@ class Evidence:
     shares_over_ns: int | None = None
     throttles: int | None = None
     load: float | None = None
+    device: str = ""
 
     @property
     def throttled(self) -> bool | None:
@@ -252,6 +253,8 @@ def contamination(evidence: Evidence, wall_ns: int, cpu_ns: int) -> str:
         found.append(f"steal {evidence.steal_share:.0%}")
     if evidence.others_share is not None and evidence.others_share >= OTHERS:
         found.append(f"others used {evidence.others_share:.0%} of the cores")
+    if evidence.device:
+        found.append(evidence.device)
     return ", ".join(found)
 
 

@@ -22,13 +22,14 @@ FEWEST_PROCESSES = 2
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How long and how precisely: `budget_s` per case over all processes, `precision` the relative half-width of every
-    interval at which timing stops early."""
+    interval at which timing stops early. `variables` are set in the environment of the workers."""
 
     budget_s: float = 3.0
     processes: int = 3
     precision: float = 0.01
     deadline_s: float = 60.0
     memory_limit: int = 0
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

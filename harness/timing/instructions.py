@@ -26,8 +26,9 @@ from harness.plan import Task
 from harness.registry import Registry
 
 REPEATS = 3
-FLOOR = 1e-5
-"""Relative difference of two counts that is never a change: heaps that are laid out differently count differently."""
+FLOOR = 2e-3
+"""Relative difference of two counts that is never a change. The same code from another folder has its temporary arrays
+elsewhere, and other loops take their first elements: 0.01 % was seen, and 0.2 % in processes laid out at random."""
 MARGIN = 2.0
 """Times the spread of the repeats: three of them show only a part of it."""
 FIXED = {

@@ -24,17 +24,16 @@ from harness.registry import Registry
 from harness.stage import Received, Refused, Stage
 from harness.supervisor import trust_of
 from harness.timing.audit import Audit, Cost, Overhead
+from harness.timing.device import state as gpu
 from harness.timing.evidence import Evidence, Machine, Watch, peak_bytes, reset_peak, resident_bytes
 from harness.timing.groups import Group, Settings, Side, Timing
-from harness.timing.turn import FEWEST_BLOCKS, READINGS, Chosen, Turn, choose
+from harness.timing.rotation import draw_calls, each_once, input_sets
+from harness.timing.turn import FEWEST_BLOCKS, READINGS, Chosen, Turn, choose, claimed
 
 SHORTEST_READING_NS = 50_000
 """Short calls are repeated inside a reading until it lasts this long, so that the clocks cost under 1 %."""
-MOST_CALLS = 16
 MOST_BYTES = 1 << 20
 """Answers of one reading that may be alive at a time, in bytes."""
-MOST_INPUT_BYTES = 1 << 22
-"""Inputs of one reading may take so many bytes, if they are more than one call's."""
 MOST_BLOCKS = 400
 TOUCHED = 16
 """Elements of every input that change before a burst: no answer of an earlier call is right."""
@@ -111,11 +110,13 @@ class Session:
         self._machine = Machine()
         self._own = Watch(os.getpid(), self._machine)
         self._watches: dict[_Trust, Watch] = {}
+        self._gpu = gpu.Watch()
+        """Asked only while a backend with a clock of its own is timed."""
 
     def measure_overheads(self, groups: Sequence[Group]) -> None:
         """What a call that does nothing costs outside its own reading, before plugins enter the workers."""
         for group in groups:
-            calls = [group.blank] * _input_sets(group)
+            calls = [group.blank] * input_sets(group)
             sides = {_trust(timing): timing.side for timing in group.running}
             for trust in sorted(sides):
                 if (trust, group.operator.name, group.case.id) in self._overheads:
@@ -134,7 +135,7 @@ class Session:
     def _overhead(self, stage: Stage, task: Task, side: Side | None) -> Overhead:
         """The slope over the number of calls, and what is left: a request as such costs, and so does each call."""
         few, many = READINGS + 1, (READINGS + 1) * stage.calls_at_once
-        calls_ns, copying_ns = [], []
+        calls_ns, copying_ns, beside_ns = [], [], []
         for calls in (few, many):
             samples = [list(range(part, calls, few)) for part in range(few)]
             asked = [
@@ -143,7 +144,9 @@ class Session:
             ]
             calls_ns.append(min(one.elapsed.calls_ns - sum(one.reply.wall_ns) for one in asked))
             copying_ns.append(min(one.elapsed.copying_ns for one in asked))
-        return Overhead(_cost(calls_ns, few, many), _cost(copying_ns, few, many))
+            claims = [claimed(one.reply) for one in asked]
+            beside_ns.append(min(one.wall_ns - one.time_ns for one in claims))
+        return Overhead(*(_cost(seen_ns, few, many) for seen_ns in (calls_ns, copying_ns, beside_ns)))
 
     def _declared(self, side: Side | None) -> Registry:
         return self._registry if side is None else side.registry
@@ -155,7 +158,7 @@ class Session:
         share of the settings' budget, and their precision. At the end one answer is judged for certain, or (`judged`)
         one of each reading."""
         precision = self._settings.precision if precision is None else precision
-        calls = _draw_calls(group, self._seed, self._process)
+        calls = draw_calls(group, self._seed, self._process)
         self._stages.clear()
         turns = [turn for timing in group.running if (turn := self._open(group, timing, calls)) is not None]
         rng = generator(self._seed, f"{group.operator.name}/{group.case.id}/order", self._process)
@@ -187,13 +190,14 @@ class Session:
             timing.peak_bytes = self._peak(turn, stage)
         if timing.prepare_ns is None:
             timing.prepare_ns = received.reply.prepare_ns
-        fastest = max(1, min(received.reply.wall_ns))
+        times = zip(received.reply.device_ns, received.reply.wall_ns, strict=True)
+        fastest = max(1, min(wall if device is None else device for device, wall in times))
         turn.calls_per_reading = max(1, min(SHORTEST_READING_NS // fastest, stage.calls_at_once))
         return turn
 
     def _burst(self, turn: Turn, calls: list[Truth], block: int, position: int, rng: np.random.Generator) -> None:
         """One burst: change an input set, run, take the times, and judge an answer now and then."""
-        samples = _each_once(len(calls), turn.calls_per_reading, rng)
+        samples = each_once(len(calls), turn.calls_per_reading, rng)
         chosen = choose(samples, rng, 1) if turn.may_judge(rng) else []
         self._judged(turn, calls, samples, chosen, block, position, rng)
 
@@ -229,7 +233,7 @@ class Session:
         contradiction = ""
         patience = time.monotonic() + MORE_EVIDENCE_S
         for extra in range(1 + MORE_EVIDENCE):
-            samples = _each_once(len(calls), turn.calls_per_reading, rng)
+            samples = each_once(len(calls), turn.calls_per_reading, rng)
             # of every reading: an answer that a later call wrote over is then seen for certain
             chosen = choose(samples, rng, answers if extra == 0 else 1, last=True)
             if not self._judged(turn, calls, samples, chosen, block, 0, rng, kept=extra == 0):
@@ -255,7 +259,10 @@ class Session:
             own = [replace(call, inputs=tuple(array.copy() for array in call.inputs)) for call in calls]
             self._stages[trust] = self._stage(trust, side, own)
         stage = self._stages[trust]
+        gpu_before = None
         if rng is not None:
+            if self._declared(side).backends[task.declaration.backend].has_timer:
+                gpu_before = self._gpu.state()
             fresh = draw_inputs(turn.group.operator, turn.group.case, rng) if turn.group.operator.redraw else None
             time.sleep(SETTLE_S)
             # after the pause: a thread of the plugin's has no time to work ahead on the new values
@@ -285,16 +292,21 @@ class Session:
         ]
         if rng is not None and not poison:
             turn.audit_request(received, phases, executed)
-        return stage, received, phases[0][0]
+        evidence = phases[0][0]
+        if gpu_before is not None:
+            evidence = replace(evidence, device=gpu.contamination(gpu_before, self._gpu.state()))
+        return stage, received, evidence
 
     def _peak(self, turn: Turn, stage: Stage) -> int | None:
         """By how many bytes one call made the worker's memory grow at most, where the system tells."""
         task, pid = turn.timing.task, stage.worker.pid
-        before = resident_bytes(pid)
-        if before is None or not reset_peak(pid):
-            return None
         peaks: list[int | None] = []
         try:
+            # memory that it keeps for later would hide what the call needs
+            stage.worker.ask({"do": "trim"}, self._settings.deadline_s)
+            before = resident_bytes(pid)
+            if before is None or not reset_peak(pid):
+                return None
             stage.ask(
                 task,
                 self._declared(turn.timing.side),
@@ -318,7 +330,9 @@ class Session:
     def _worker(self, trust: _Trust, side: Side | None) -> WorkerProcess:
         if trust not in self._workers:
             checkout = None if side is None else side.checkout
-            worker = WorkerProcess(memory_limit=self._settings.memory_limit, checkout=checkout)
+            worker = WorkerProcess(
+                memory_limit=self._settings.memory_limit, checkout=checkout, variables=self._settings.variables
+            )
             self._workers[trust] = worker
             self._watches[trust] = Watch(worker.pid, self._machine)
         return self._workers[trust]
@@ -349,28 +363,3 @@ def _cost(seen_ns: Sequence[int], few: int, many: int) -> Cost:
     """The line through what few and many calls took."""
     per_call = max(0.0, (seen_ns[1] - seen_ns[0]) / (many - few)) if many > few else seen_ns[0] / few
     return Cost(max(0.0, seen_ns[0] - few * per_call), per_call)
-
-
-def _draw_calls(group: Group, seed: int, process: int) -> list[Truth]:
-    """Fresh input sets of a process. Their truth is worked out only for the answers that are judged."""
-    identity = f"{group.operator.name}/{group.case.id}/timed"
-    sets = _input_sets(group)
-    numbers = range(process * sets, (process + 1) * sets)
-    drawn = [draw_inputs(group.operator, group.case, generator(seed, identity, number)) for number in numbers]
-    return [group.call(inputs, group.blank.expected.shape) for inputs in drawn]
-
-
-def _each_once(sets: int, count: int, rng: np.random.Generator) -> list[list[int]]:
-    """The input sets of a burst's readings, `count` a reading and each set at most once: nothing can be remembered."""
-    chosen = rng.permutation(sets)[: (READINGS + 1) * count]
-    return [[int(index) for index in reading] for reading in chosen.reshape(READINGS + 1, count)]
-
-
-def _input_sets(group: Group) -> int:
-    """How many input sets a burst rotates over."""
-    return (READINGS + 1) * max(1, min(MOST_CALLS, MOST_INPUT_BYTES // max(1, group.input_bytes)))
-
-
-def rotating_bytes(group: Group, bytes_per_call: int) -> int:
-    """The working set of a case while it is timed: what one call touches, times the input sets."""
-    return bytes_per_call * _input_sets(group)

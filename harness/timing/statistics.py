@@ -37,8 +37,9 @@ class Interval:
 
 
 def per_call_ns(sample: Sample) -> float:
-    """Wall nanoseconds per call of one reading (at least 1 for the reading as a whole)."""
-    return max(1, sample.wall_ns) / sample.calls
+    """Nanoseconds per call of one reading (at least 1 for the reading as a whole): by the device's own clock where it
+    has one, since the wall clock then sees flushes and holds as well; else by the wall clock."""
+    return max(1, sample.wall_ns if sample.device_ns is None else sample.device_ns) / sample.calls
 
 
 def block_medians(samples: Iterable[Sample]) -> dict[tuple[int, int], float]:

@@ -18,6 +18,7 @@ from harness.timing.audit import Audit, Claimed
 from harness.timing.evidence import Evidence, contamination
 from harness.timing.groups import Group, Timing
 from harness.timing.statistics import per_call_ns
+from harness.wire import Reply
 
 READINGS = 3
 """Timed readings per burst; one more before them is not counted, since the other side has just used the caches."""
@@ -70,9 +71,8 @@ class Turn:
         self._elapsed_ns += received.elapsed.all_ns
         waited = [sum(one.main_delay_ns or 0 for one in phase) for phase in phases]
         reply, during = received.reply, phases[0][0]
-        claimed = Claimed(sum(reply.wall_ns), sum(reply.cpu_ns))
         on_core = during.main_run_ns, during.run_ns
-        self.audit.add(received.elapsed, claimed, calls, on_core, len(reply.answers), Elapsed(*waited))
+        self.audit.add(received.elapsed, claimed(reply), calls, on_core, max(1, len(reply.answers)), Elapsed(*waited))
 
     def may_judge(self, rng: np.random.Generator) -> bool:
         """Whether this burst is one of those that are judged: at random, as far as the share of time allows."""
@@ -146,6 +146,13 @@ class Turn:
             return False
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
         return bool(1.57 * (high - low) / np.sqrt(len(values)) <= precision * middle)
+
+
+def claimed(reply: Reply) -> Claimed:
+    """What a worker claims for a whole request; by its device's clock only where every reading has that."""
+    device = [one for one in reply.device_ns if one is not None]
+    whole = sum(device) if len(device) == len(reply.device_ns) else None
+    return Claimed(sum(reply.wall_ns), sum(reply.cpu_ns), whole)
 
 
 def _disturbance(evidence: Evidence, wall_ns: int, cpu_ns: int) -> dict[str, Any]:

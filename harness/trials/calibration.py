@@ -26,9 +26,9 @@ def calibrate(percents: list[int], seconds: float, progress: Callable[[str], Non
     return found
 
 
-def true_ratio(slower: slowed.Softmax, seconds: float) -> Interval:
+def true_ratio(slower: slowed.Softmax, seconds: float, shape: tuple[int, int] = slowed.SHAPE) -> Interval:
     """Time of `slower` over that of the plain softmax, from blocks plain, slower, slower, plain (or the reverse)."""
-    plain, x = slowed.softmax_again(0), slowed.inputs()
+    plain, x = slowed.softmax_again(0), slowed.inputs(shape)
     sides: Mapping[bool, slowed.Softmax] = {False: plain, True: slower}
     times: dict[bool, dict[tuple[int, int], float]] = {False: {}, True: {}}
     rng = np.random.default_rng(0)

@@ -16,12 +16,13 @@ import numpy as np
 from harness.comparing.verdicts import Comparison
 from harness.execute import Progress
 from harness.registry import Registry
-from harness.trials import binomial
+from harness.trials import binomial, slowed
+from harness.trials.calibration import CALIBRATED_S, true_ratio
 from harness.trials.comparer import Comparer, softmax_pair
 from harness.trials.kept import Kept, Row
 
-ROWS, SHORTEST = 256, 224
-"""The tasks' shapes: 256 rows of 224 elements, of 225, and so on, so that no two share a case."""
+ROWS, SHORTEST = 256, 320
+"""The tasks' shapes: 256 rows of 320 elements, of 321, and so on, so that no two share a case."""
 SLOWED = 3
 """Percent."""
 KINDS = ("unchanged", "one_slower", "fixed_rounds")
@@ -47,16 +48,19 @@ def shape_of(number: int) -> tuple[int, int]:
 
 def try_all(plan: Plan, registry: Registry, comparer: Comparer, kept: Kept, progress: Progress) -> None:
     """Run the gates that `kept` does not hold yet. Which task is slowed is drawn by lot, for each repeat."""
+    if not kept.rows(kind="calibration"):
+        truth = true_ratio(slowed.softmax_again(SLOWED), CALIBRATED_S, shape_of(plan.tasks // 2))
+        kept.add({"kind": "calibration", "estimate": truth.estimate, "low": truth.low, "high": truth.high})
     total = 2 * plan.repeats + plan.fixed
     for number, (kind, repeat, slow) in enumerate(_order(plan)):
         progress(f"a gate of {plan.tasks} tasks ({kind})", number + 1, total)
         if (kind, repeat) in kept.done("kind", "repeat"):
             continue
         rounds = _needed(kept) if kind == "fixed_rounds" else None
-        slowed = None if kind == "unchanged" else slow
-        pairs = [softmax_pair(registry, SLOWED * (one == slowed), shape_of(one)) for one in range(plan.tasks)]
+        chosen = None if kind == "unchanged" else slow
+        pairs = [softmax_pair(registry, SLOWED * (one == chosen), shape_of(one)) for one in range(plan.tasks)]
         comparison = comparer(pairs, plan.budget_s, rounds)
-        name = None if slowed is None else pairs[slowed].head.id
+        name = None if chosen is None else pairs[chosen].head.id
         kept.add({"kind": kind, "repeat": repeat, **_summary(comparison, name)})
 
 
@@ -78,18 +82,18 @@ def _needed(kept: Kept) -> int:
     return round(statistics.median(called)) if called else max([gate["slowed_rounds"] for gate in gates], default=1)
 
 
-def _summary(comparison: Comparison, slowed: str | None) -> Row:
+def _summary(comparison: Comparison, name: str | None) -> Row:
     rows = comparison.rows
     alarms = {row.id: row.verdict for row in rows if row.verdict in ALARMS}
-    found = next((row for row in rows if row.id == slowed), None)
+    found = next((row for row in rows if row.id == name), None)
     return {
         "tasks": len(rows),
-        "slowed": slowed,
+        "slowed": name,
         "slowed_rounds": found.rounds if found else None,
         "estimate": found.ratio if found else None,
         "alarms": alarms,
-        "named": alarms.get(slowed) == "SLOWER" if slowed else None,
-        "only": alarms.keys() == {slowed} if slowed else None,
+        "named": alarms.get(name) == "SLOWER" if name else None,
+        "only": alarms.keys() == {name} if name else None,
         "verdicts": dict(Counter(row.verdict for row in rows)),
         "exit_code": comparison.exit_code,
         "seconds": comparison.spent_s,
@@ -100,18 +104,21 @@ def _summary(comparison: Comparison, slowed: str | None) -> Row:
 def table(kept: Kept) -> list[Row]:
     """One row per kind: of `repeats` gates, how many were `right` (no alarm; or the slowed task named, and only that)
     with the share's 95 % interval in words, the false alarms in all, unclear tasks and seconds (medians), and `rounds`
-    per task. `times_adaptive` is how many times the adaptive gate's seconds the one with fixed rounds took."""
+    per task. `true_ratio` is how much slower the slowed task truly is, `times_adaptive` how many times the adaptive
+    gate's seconds the one with fixed rounds took."""
     adaptive = [gate["seconds"] for gate in kept.rows(kind="one_slower")]
-    return [_row(kind, kept.rows(kind=kind), adaptive) for kind in KINDS if kept.rows(kind=kind)]
+    (truth,) = kept.rows(kind="calibration")
+    return [_row(kind, kept.rows(kind=kind), adaptive, truth["estimate"]) for kind in KINDS if kept.rows(kind=kind)]
 
 
-def _row(kind: str, gates: list[Row], adaptive: list[float]) -> Row:
+def _row(kind: str, gates: list[Row], adaptive: list[float], truth: float) -> Row:
     has_slowed = kind != "unchanged"
     right = sum(gate["only"] and gate["named"] if has_slowed else not gate["alarms"] for gate in gates)
     seconds = statistics.median(gate["seconds"] for gate in gates)
     return {
         "gate": kind,
         "tasks": gates[0]["tasks"],
+        "true_ratio": truth if has_slowed else None,
         "repeats": len(gates),
         "right": right,
         "right_in_words": binomial.in_words(right, len(gates)),

@@ -95,9 +95,10 @@ def truth_of(kept: Kept) -> Mapping[int, Interval]:
 
 
 def table(kept: Kept) -> list[Row]:
-    """One row per tool, load and slowdown: `slowdown` in percent as it is meant and `true_ratio` as it is, how many of
-    `repeats` comparisons said SLOWER (`detected`; at 0 % they are false alarms), the median of the estimated ratios,
-    and the median seconds of a comparison. `reason` where a tool did not run."""
+    """One row per tool, load and slowdown: `slowdown` in percent as it is meant, `true_ratio` as it is (with the 95 %
+    interval of its calibration, `true_low` to `true_high`), how many of `repeats` comparisons said SLOWER (`detected`;
+    at 0 % they are false alarms), the median of the estimated ratios, and the median seconds of a comparison. `reason`
+    where a tool did not run."""
     truth, done = truth_of(kept), _done(kept)
     tried = [row for row in kept.rows() if "slower" in row or ("reason" in row and _key(row) not in done)]
     cells: dict[tuple[str, str, int], list[Row]] = {}
@@ -117,7 +118,9 @@ def _cell(tool: str, load: str, percent: int, rows: list[Row], truth: Interval |
         "tool": tool,
         "load": load,
         "slowdown": percent,
-        "true_ratio": None if truth is None else truth.estimate,
+        "true_ratio": truth.estimate if truth else None,
+        "true_low": truth.low if truth else None,
+        "true_high": truth.high if truth else None,
         "repeats": len(ran),
         "detected": sum(row["slower"] for row in ran) if ran else None,
         "median_estimate": statistics.median(estimates) if estimates else None,

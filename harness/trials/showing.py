@@ -46,6 +46,7 @@ POWER: tuple[Column, ...] = (
 GATE: tuple[Column, ...] = (
     ("gate", "gate", str),
     ("tasks", "tasks", str),
+    ("one slower by", "true_ratio", percent_of),
     ("right", "right_in_words", str),
     ("named", "named", str),
     ("false alarms", "false_alarms", str),

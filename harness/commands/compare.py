@@ -1,0 +1,197 @@
+"""`harness compare`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from harness.options import Json, Operators, Plugins, Seed, StoreUrl, Timeout
+from harness.terminal import NOTHING, USAGE, Progress, fail, open_store, say
+
+if TYPE_CHECKING:
+    from harness.comparing.verdicts import Comparison
+    from harness.configuration import Configuration
+    from harness.store import Store
+
+
+def compare(
+    versions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="BASE HEAD [SELECTOR...]",
+            help="Git revisions ('.' is the working tree), runs of the store, or result files; then what to select.",
+        ),
+    ] = None,
+    ab: Annotated[
+        bool, typer.Option("--ab", help="BASE and HEAD are implementations of this installation: A B, live.")
+    ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="For all timing together; default: 4 s for each task that may differ."),
+    ] = None,
+    floor: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Change below which nothing is called: 0.01 or '1 %' (default)."),
+    ] = None,
+    plugin: Plugins = None,
+    operators: Operators = None,
+    store: StoreUrl = None,
+    seed: Seed = None,
+    timeout: Timeout = 60.0,
+    setup: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="A shell command that prepares each checkout.")
+    ] = None,
+    python: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="The interpreter in each checkout, like .venv/bin/python."),
+    ] = None,
+    measure_identical: Annotated[
+        bool, typer.Option("--measure-identical", help="Measure also what is the same code in the same environment.")
+    ] = False,
+    normalise: Annotated[
+        bool, typer.Option("--normalise", help="Compare runs of different machines by their measured copy rates.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write JUnit XML.")] = None,
+    summary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also append Markdown, for example to $GITHUB_STEP_SUMMARY.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Also write a file: .html .md .csv .json ...")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show the tasks without a change too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Did it get slower? Each task in BASE and in HEAD, measured in turn: SAME, FASTER, SLOWER or UNCLEAR, and why.
+
+    Exit codes: 0 nothing is slower, 1 something is, 3 something is wrong in HEAD, 4 unclear within the budget, 5 tasks
+    are missing, nothing was compared, or the machines differ.
+    """
+    from harness import configuration
+    from harness.configuration import ConfigurationError
+
+    given = versions or []
+    if len(given) < 2:
+        fail("compare needs BASE and HEAD; type for example `harness compare HEAD~1 HEAD`", USAGE)
+    form = _format_of(output)
+    try:
+        file = configuration.load()
+        settings = configuration.with_options(
+            file.compare,
+            selectors=given[2:] or None,
+            budget_s=budget,
+            floor=None if floor is None else _share(floor),
+            setup=setup,
+            python=python,
+        )
+        file = configuration.with_options(file, compare=settings, plugins=plugin, operators=operators, seed=seed)
+    except ConfigurationError as wrong:
+        fail(str(wrong), USAGE)
+    progress = Progress(sys.stderr.isatty())
+    with open_store(configuration.store_of(store, file)) as opened:
+        try:
+            found = _compare(given[0], given[1], ab, file, opened, timeout, measure_identical, normalise, progress)
+        finally:
+            progress.close()
+    command = f"harness compare {'--ab ' if ab else ''}{given[0]} {given[1]}"
+    _write(found, command, junit, summary, output, form)
+    _show(found, command, everything, as_json)
+
+
+def _compare(
+    base: str,
+    head: str,
+    ab: bool,
+    file: Configuration,
+    store: Store,
+    timeout: float,
+    measure_identical: bool,
+    normalise: bool,
+    progress: Progress,
+) -> Comparison:
+    from harness import configuration, machine
+    from harness.comparing import asking
+    from harness.comparing.environment import UnknownEnvironment
+    from harness.comparing.live import Effort
+    from harness.comparing.machines import DifferentMachines
+    from harness.comparing.revisions import Asked
+    from harness.declare import DeclarationError
+    from harness.plan import NothingSelected
+    from harness.supervisor import fresh_seed, memory_limit
+
+    floor: Callable[[str], float] = lambda task: configuration.floor_of(file, task)  # noqa: E731
+    asked = Asked(
+        selectors=file.compare.selectors,
+        plugins=file.plugins,
+        operators=file.operators,
+        seed=fresh_seed() if file.seed is None else file.seed,
+        effort=Effort(file.compare.budget_s, deadline_s=timeout, memory_limit=memory_limit()),
+        floors=asking.thresholds(floor, store, machine.machine_id(machine.describe())),
+        measure_identical=measure_identical,
+        backends=lambda backend: configuration.uses(file, backend),
+    )
+    try:
+        if ab:
+            return asking.compare_ab(base, head, asked, progress)
+        environments = asking.Environments(file.compare.setup, file.compare.python)
+        return asking.compare_two(
+            base, head, asked, environments, store, normalise=normalise, floor=floor, progress=progress
+        )
+    except (NothingSelected, DifferentMachines) as nothing:
+        fail(str(nothing), NOTHING)
+    except (DeclarationError, ImportError, ValueError, UnknownEnvironment) as wrong:
+        fail(str(wrong), USAGE)
+    except KeyboardInterrupt:
+        fail("interrupted; nothing is said of an unfinished comparison", 130)
+
+
+def _share(text: str) -> float:
+    from harness.configuration import share
+
+    try:
+        return share(text)
+    except ValueError as wrong:
+        fail(f"--floor {text} {wrong}; write a share like 0.01 or '1 %'", USAGE)
+
+
+def _format_of(output: Path | None) -> str:
+    known = {".html": "html", ".md": "markdown", ".csv": "csv", ".json": "json", ".xml": "junit", ".parquet": "parquet"}
+    if output is None:
+        return ""
+    if output.suffix.lower() not in known:
+        fail(f"--output {output}: write a name that ends in {', '.join(known)}", USAGE)
+    return known[output.suffix.lower()]
+
+
+def _write(
+    found: Comparison, command: str, junit: Path | None, summary: Path | None, output: Path | None, form: str
+) -> None:
+    from harness import reports
+
+    try:
+        if junit is not None:
+            reports.write_compared(found, "junit", junit, command)
+        if summary is not None:
+            reports.add_summary(found, summary, command)
+        if output is not None:
+            reports.write_compared(found, form, output, command)
+            say(f"wrote {output}")
+    except OSError as error:
+        fail(f"cannot write {error.filename}: {error.strerror}", USAGE)
+
+
+def _show(found: Comparison, command: str, everything: bool, as_json: bool) -> NoReturn:
+    from harness import reports
+
+    if as_json:
+        print(reports.compared_json(found))
+    else:
+        from rich.console import Console
+
+        console = Console(width=None if sys.stdout.isatty() else 140)
+        for line in reports.compared_lines(found, command, everything=everything):
+            console.print(line)
+    raise typer.Exit(found.exit_code)

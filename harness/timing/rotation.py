@@ -1,0 +1,38 @@
+"""Which inputs a burst's calls get: sets that rotate, each used once, so that nothing can be remembered."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.judge.truth import Truth, draw_inputs, generator
+from harness.timing.groups import Group
+from harness.timing.turn import READINGS
+
+MOST_CALLS = 16
+MOST_INPUT_BYTES = 1 << 22
+"""Inputs of one reading may take so many bytes, if they are more than one call's."""
+
+
+def draw_calls(group: Group, seed: int, process: int) -> list[Truth]:
+    """Fresh input sets of a process. Their truth is worked out only for the answers that are judged."""
+    identity = f"{group.operator.name}/{group.case.id}/timed"
+    sets = input_sets(group)
+    numbers = range(process * sets, (process + 1) * sets)
+    drawn = [draw_inputs(group.operator, group.case, generator(seed, identity, number)) for number in numbers]
+    return [group.call(inputs, group.blank.expected.shape) for inputs in drawn]
+
+
+def each_once(sets: int, count: int, rng: np.random.Generator) -> list[list[int]]:
+    """The input sets of a burst's readings, `count` a reading and each set at most once: nothing can be remembered."""
+    chosen = rng.permutation(sets)[: (READINGS + 1) * count]
+    return [[int(index) for index in reading] for reading in chosen.reshape(READINGS + 1, count)]
+
+
+def input_sets(group: Group) -> int:
+    """How many input sets a burst rotates over."""
+    return (READINGS + 1) * max(1, min(MOST_CALLS, MOST_INPUT_BYTES // max(1, group.input_bytes)))
+
+
+def rotating_bytes(group: Group, bytes_per_call: int) -> int:
+    """The working set of a case while it is timed: what one call touches, times the input sets."""
+    return bytes_per_call * input_sets(group)
