@@ -33,9 +33,10 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# on a machine with a GPU: conformance there and on the CPU device, held against each other, and the table of times
+# on a machine with a GPU: the timers, then conformance there and on the CPU device, held against each other, and the table of times
 gpu: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[cupy]'
+	$(BIN)/python -m pytest tests/test_device_gpu.py
 	$(BIN)/python -m harness.reports.measured --device cupy --out reports/measured --minutes 8
 
 # no correct implementation may be rejected, whatever is drawn: everything, over twenty fresh seeds (about two hours)

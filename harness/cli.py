@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from harness.commands.compare import compare
+from harness.commands.doctor import doctor
 from harness.commands.history import history
 from harness.options import Budget, Cases, Json, Operators, Plugins, Resume, Seed, Selectors, StoreUrl, Timeout
 from harness.terminal import NOTHING, OK, USAGE, WRONG_RESULT, Progress, fail, load, open_store, print_problems, say
@@ -26,10 +28,9 @@ app = typer.Typer(
     help="Is this kernel right, and is it fast? Conformance by derived error bounds, times by interleaved pairs.\n\n"
     "A SELECTOR is a glob over operator/backend/implementation/case in which * crosses slashes; a plain prefix "
     "(softmax, softmax/numpy) selects all beneath it. Without one, everything is selected.\n\n"
-    "Exit codes: 0 all well, 2 usage error, 3 conformance failure, 5 nothing was measured.",
+    "Exit codes: 0 all well, 1 slower (compare), 2 usage error, 3 conformance failure, 4 unclear within the budget "
+    "(compare), 5 nothing was measured, or (compare) a task is missing.",
 )
-
-app.command()(history)
 
 
 class Format(StrEnum):
@@ -100,6 +101,10 @@ def bench(
     """Conformance, then the times of what was right; the run is stored."""
     run = _execute("bench", selectors, plugin, operators, None, store, seed, budget, timeout, resume, processes)
     _print_run("bench", run, as_json, store)
+
+
+app.command()(compare)
+app.command()(history)
 
 
 @app.command()
@@ -194,28 +199,7 @@ def report(
         print(written)
 
 
-@app.command()
-def doctor(
-    overhead: Annotated[bool, typer.Option("--overhead", help="Measure what the harness itself costs.")] = False,
-    constants: Annotated[
-        bool, typer.Option("--constants", help="Measure exp and log of every backend; kept with this machine.")
-    ] = False,
-    plugin: Plugins = None,
-    store: StoreUrl = None,
-    as_json: Json = False,
-) -> None:
-    """Backends, machine, threads and ceilings; what to fix, and how."""
-    from harness.doctor import diagnose, measure_constants, print_findings
-
-    registry = load(plugin, None)
-    findings = diagnose(registry, overhead=overhead, progress=say)
-    if constants:
-        with open_store(store) as opened:
-            findings += measure_constants(registry, opened, say)
-    if as_json:
-        print(json.dumps(findings, indent=1, default=str))
-    else:
-        print_findings(findings)
+app.command()(doctor)
 
 
 @app.command()

@@ -10,10 +10,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS = (
-    ("declare", "record", "nearest"),
+    ("declare", "record", "nearest", "checkout", "timing.device.state", "timing.counters"),
+    ("timing.device.timer", "timing.evidence", "comparing.syntax", "comparing.verdicts"),
+    ("timing.device.readings", "timing.device.graphs", "timing.device.libraries"),
     ("precision", "machine", "implement", "cache", "cuda.faults", "cuda.source", "cuda.occupancy"),
     ("draw", "wire", "judge.trees", "schema", "sources.files", "sources.onnx_nodes", "sources.torch_samples"),
-    ("cuda.building", "cuda.memory", "cuda.resources", "cuda.sass"),
+    ("cuda.building", "cuda.memory", "cuda.resources", "cuda.sass", "confinement"),
     ("cuda.nvrtc",),
     ("cuda.compiled",),
     ("cuda.device",),
@@ -21,26 +23,40 @@ LAYERS = (
     ("cuda.cpu",),
     ("cuda.declaring",),
     ("judge.arithmetic", "judge.exact", "judge.compare", "judge.revealed", "arena", "modules"),
-    ("judge.truth", "judge.tracked", "judge.reveal", "judge.drawing", "process", "worker", "store"),
+    ("judge.truth", "judge.tracked", "judge.reveal", "judge.drawing", "process", "worker", "store", "timing.calling"),
     ("judge.admission", "judge.verdict", "judge.formula", "reading"),
     ("judge.diagnosis", "registry", "options"),
     ("plan", "terminal"),
     ("stage", "listing", "figures", "series"),
-    ("conformance", "timing.statistics", "timing.audit", "timing.ceiling", "timing.disturbance"),
+    ("conformance", "timing.statistics", "timing.audit", "timing.ceiling", "timing.disturbance", "timing.instructions"),
     ("supervisor", "timing.groups", "drift", "comparing.deciding"),
-    ("constants", "fuzz", "histories"),
+    ("constants", "fuzz", "histories", "configuration"),
     ("timing.turn",),
+    ("timing.rotation",),
     ("timing.session",),
     ("execute", "doctor"),
+    ("comparing.identity", "comparing.versions", "comparing.presence", "comparing.measured", "comparing.contest"),
+    ("comparing.environment", "comparing.renaming", "comparing.machines", "comparing.pairs", "comparing.eligible"),
+    ("comparing.live", "comparing.sides"),
+    ("comparing.stored", "comparing.revisions"),
+    ("comparing.abreast",),
+    ("comparing.asking",),
     ("reporting", "revealing", "searching"),
-    ("commands.history",),
+    ("trials.binomial", "trials.hog", "trials.kept", "trials.rivals", "trials.slowed", "trials.advice"),
+    ("trials.calibration", "trials.comparer"),
+    ("trials.power", "trials.gate", "trials.intervals", "trials.noise", "trials.ours"),
+    ("trials.showing",),
+    ("commands.compare", "commands.history", "commands.doctor"),
     ("api",),
     ("cli",),
 )
 """Modules of harness/, the lowest first: a module imports only from layers below its own."""
 
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
-HEAVY = {"pandas", "torch", "cupy", "jax", "onnx", "hypothesis", "scipy", "ruptures", "sqlalchemy", "rich", "jinja2", "matplotlib"}
+HEAVY = {
+    "pandas", "torch", "cupy", "jax", "onnx", "hypothesis", "scipy", "ruptures", "sqlalchemy", "rich", "jinja2",
+    "matplotlib",
+}  # fmt: skip
 MAY_IMPORT_AT_ONCE = {"store": {"sqlalchemy"}, "schema": {"sqlalchemy"}}
 
 

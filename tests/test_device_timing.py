@@ -12,14 +12,12 @@ import pytest
 from fake_device import Answer, Array, Episode, ScriptedDevice
 
 import harness
-from harness.api import Run
 from harness.confinement import Raised
 from harness.cuda.faults import CRASH, Finding, KernelFault, Place
 from harness.execute import Options
 from harness.implement import Unsupported
 from harness.process import Elapsed
 from harness.record import Record, Sample
-from harness.store import Store
 from harness.timing.audit import Audit, Claimed, Cost, Overhead
 from harness.timing.device import state
 from harness.timing.device.graphs import launch, replayed
@@ -415,27 +413,22 @@ PLUGIN = str(Path(__file__).parent / "plugins" / "pretend_device.py")
 BENCHMARK = "float32[1024x1024]dim=1"
 
 
-def gathered(done: Run, store: Path) -> list[Sample]:
-    with Store.open(str(store)) as opened:
-        return list(opened.samples(done.run_id))
-
-
 def pretended(name: str, store: Path) -> tuple[Record, list[Sample]]:
     options = Options(budget_s=0.5, settings=Settings(processes=1))
     task = f"max/pretend/{name}/{BENCHMARK}"
     done = harness.bench(task, plugins=[PLUGIN], store=str(store), options=options)
     (row,) = [one for one in done.timed if one.id == task]
-    return row, gathered(done, store)
+    return row, list(done.raw_samples)
 
 
 def test_the_time_of_a_backend_with_a_clock_is_by_that_clock(monkeypatch: pytest.MonkeyPatch, store_path: Path) -> None:
-    """The pretended flush of 2 ms is within the wall's time of every reading, and in no time that is shown."""
+    """The pretended flush of 0.5 ms is within the wall's time of every reading, and in no time that is shown."""
     states = iter([State(sm_mhz=1980.0), *[State(sm_mhz=1980.0, reasons=0x4)] * 100_000])
     monkeypatch.setattr(state, "has_nvml", lambda: True)
     monkeypatch.setattr(state, "read_state", lambda: next(states))
     row, samples = pretended("builtin", store_path)
     assert row.status == "passed", row.reason
-    assert samples and all(0 < one.device_ns <= one.wall_ns - 2_000_000 for one in samples if one.device_ns is not None)
+    assert samples and all(0 < one.device_ns <= one.wall_ns - 500_000 for one in samples if one.device_ns is not None)
     assert not any(one.device_ns is None for one in samples)
     per_call = [one.device_ns / one.calls for one in samples if one.device_ns]
     assert row.median_ns is not None and min(per_call) <= row.median_ns <= max(per_call)
@@ -451,7 +444,7 @@ def test_the_state_of_a_gpu_is_not_asked_for_where_none_is_timed(
     monkeypatch.setattr(state, "read_state", lambda: pytest.fail("there is no device to ask"))
     options = Options(budget_s=0.2, settings=Settings(processes=1))
     done = harness.bench(f"max/numpy/builtin/{BENCHMARK}", store=str(store_path), options=options)
-    samples = gathered(done, store_path)
+    samples = done.raw_samples
     assert samples and all(one.device_ns is None for one in samples)
 
 
@@ -484,10 +477,3 @@ def clocks(wall_ns: int, device_ns: int, calls: int = 4) -> str:
 def test_two_clocks_that_contradict_each_other(wall_ns: int, device_ns: int, words: str) -> None:
     found = clocks(wall_ns, device_ns)
     assert words in found if words else found == ""
-
-
-def test_a_tenth_of_a_devices_time_that_is_hidden_is_seen_however_long_a_flush_is() -> None:
-    audit = Audit(Overhead(Cost(0.0, 0.0), Cost(0.0, 0.0), Cost(0.0, 5e6)))
-    for _ in range(10):
-        audit.add(Elapsed(16 * 6_500_000, 0), Claimed(16 * 6_000_000, 0, 16 * 1_000_000), 16)
-    assert "hidden from the worker's clock" in audit.contradiction()

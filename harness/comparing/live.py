@@ -104,12 +104,13 @@ def _cost(contests: Sequence[Contest], rounds: int) -> float:
 def _decide(contests: Sequence[Contest], level: float, final: bool) -> None:
     """Give rows to the contests that are clear; at the end to all. The correction is over the whole gate, those
     included that were decided before."""
-    seen = [gathered(one.base.samples, one.head.samples) for one in contests]
-    adjusted = holm([_p_value(one) for one in seen])
-    for one, data, p_value in zip(contests, seen, adjusted, strict=True):
-        if one.row is not None:
-            continue
-        row = compared(one, data, p_value, level)
+    open_ = {number: gathered(one.base.samples, one.head.samples) for number, one in enumerate(contests) if not one.row}
+    for number, data in open_.items():
+        contests[number].p_value = _p_value(data)
+    adjusted = holm([one.p_value for one in contests])
+    for number, data in open_.items():
+        one = contests[number]
+        row = compared(one, data, adjusted[number], level)
         if final or row.verdict != "UNCLEAR" or one.failure is not None:
             one.row = replace(row, spent_s=one.spent_s)
 

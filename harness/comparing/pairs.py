@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -110,7 +111,7 @@ def _blocks(samples: Sequence[Sample], clock: str) -> dict[tuple[int, int], floa
         value = read(one)
         if value is not None:
             found.setdefault((one.process, one.block), []).append(max(1, value) / one.calls)
-    return {key: float(np.median(values)) for key, values in found.items()}
+    return {key: statistics.median(values) for key, values in found.items()}
 
 
 def _round_ratios(base: Sequence[Sample], head: Sequence[Sample], clock: str) -> tuple[float, ...]:
@@ -119,17 +120,17 @@ def _round_ratios(base: Sequence[Sample], head: Sequence[Sample], clock: str) ->
     rounds: dict[int, list[float]] = {}
     for key in sorted(first.keys() & second.keys()):
         rounds.setdefault(key[0], []).append(math.log(second[key] / first[key]))
-    return tuple(float(np.median(logs)) for logs in rounds.values())
+    return tuple(statistics.median(logs) for logs in rounds.values())
 
 
 def _medians(base: Sequence[Sample], head: Sequence[Sample], clock: str) -> tuple[float, float] | None:
     found = [list(_blocks(side, clock).values()) for side in (base, head)]
-    return (float(np.median(found[0])), float(np.median(found[1]))) if all(found) else None
+    return (statistics.median(found[0]), statistics.median(found[1])) if all(found) else None
 
 
 def _faults(base: Sequence[Sample], head: Sequence[Sample]) -> tuple[float, float] | None:
     counted = [[one.minor_faults / one.calls for one in side if one.minor_faults is not None] for side in (base, head)]
-    return (float(np.median(counted[0])), float(np.median(counted[1]))) if all(counted) else None
+    return (statistics.median(counted[0]), statistics.median(counted[1])) if all(counted) else None
 
 
 def compared(contest: Contest, data: Gathered, adjusted: float, level: float) -> Compared:

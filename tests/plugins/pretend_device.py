@@ -7,7 +7,7 @@ import numpy as np
 
 from harness import Backend, implementation
 
-FLUSH_NS = 2_000_000
+FLUSH_NS = 500_000
 
 
 @functools.cache
