@@ -14,8 +14,32 @@ import typer
 from harness.commands.compare import compare
 from harness.commands.doctor import doctor
 from harness.commands.history import history
-from harness.options import Budget, Cases, Json, Operators, Plugins, Resume, Seed, Selectors, StoreUrl, Timeout
-from harness.terminal import NOTHING, OK, USAGE, WRONG_RESULT, Progress, fail, load, open_store, print_problems, say
+from harness.options import (
+    Budget,
+    Cases,
+    Json,
+    Operators,
+    Plugins,
+    Resume,
+    Seed,
+    Selectors,
+    SettledTimeout,
+    StoreUrl,
+    Timeout,
+)
+from harness.terminal import (
+    NOTHING,
+    OK,
+    USAGE,
+    WRONG_RESULT,
+    Progress,
+    fail,
+    load,
+    open_store,
+    print_problems,
+    say,
+    settled,
+)
 
 if TYPE_CHECKING:
     from harness.api import Run
@@ -76,12 +100,12 @@ def check(
     cases: Cases = None,
     store: StoreUrl = None,
     seed: Seed = None,
-    timeout: Timeout = 60.0,
+    timeout: SettledTimeout = None,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
     """Conformance only: exact gates, error bounds, structure, laws. Exit code 3 if anything is wrong."""
-    run = _execute("check", selectors, plugin, operators, cases, store, seed, None, timeout, resume, 3)
+    run = _execute("check", selectors, plugin, operators, cases, store, seed, None, timeout, resume, None)
     _print_run("check", run, as_json, store)
 
 
@@ -93,8 +117,10 @@ def bench(
     store: StoreUrl = None,
     seed: Seed = None,
     budget: Budget = None,
-    processes: Annotated[int, typer.Option(min=1, max=20, help="Worker processes that every time is taken in.")] = 3,
-    timeout: Timeout = 60.0,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=20, help="Worker processes that every time is taken in (3).")
+    ] = None,
+    timeout: SettledTimeout = None,
     resume: Resume = False,
     as_json: Json = False,
 ) -> None:
@@ -239,27 +265,35 @@ def _execute(
     store: str | None,
     seed: int | None,
     budget: float | None,
-    timeout: float,
+    timeout: float | None,
     resume: bool,
-    processes: int,
+    processes: int | None,
 ) -> Run:
-    from harness import api
+    from harness import api, configuration
     from harness.declare import DeclarationError
     from harness.execute import Options
     from harness.plan import NothingSelected
+    from harness.supervisor import DEADLINE_S
     from harness.timing.groups import Settings
 
-    options = Options(budget_s=budget, deadline_s=timeout, settings=Settings(processes=processes))
+    file = configuration.with_options(
+        settled(), plugins=plugin, operators=operators, seed=seed, budget_s=budget, processes=processes
+    )
+    options = Options(
+        budget_s=file.budget_s,
+        deadline_s=timeout or file.timeout_s or DEADLINE_S,
+        settings=Settings() if file.processes is None else Settings(processes=file.processes),
+    )
     progress = Progress(sys.stderr.isatty())
     try:
         return api.run(
             command,
             selectors or [],
-            plugins=plugin or [],
-            operators=operators or [],
+            plugins=file.plugins,
+            operators=file.operators,
             cases=cases or [],
-            store=store,
-            seed=seed,
+            store=configuration.store_of(store, file),
+            seed=file.seed,
             options=options,
             progress=progress,
             resume=resume,
@@ -285,9 +319,10 @@ def _print_run(command: str, run: Run, as_json: bool, store: str | None) -> NoRe
 
         print(json_rows(run.records))
     else:
+        from harness.configuration import store_of
         from harness.reporting import print_summary
 
-        print_summary(command, run, store)
+        print_summary(command, run, store_of(store, settled()))
     raise typer.Exit(code)
 
 

@@ -36,5 +36,11 @@ StoreUrl = Annotated[
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of all inputs; fresh and recorded if absent.")]
 Budget = Annotated[float | None, typer.Option(metavar="SECONDS", help="Time for all timing together.")]
 Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="The longest that one request to a worker may take.")]
+SettledTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", metavar="SECONDS", help="The longest that one request to a worker may take (60).", min=0.001
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON array of rows instead of a table.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the newest run of this command that was interrupted.")]

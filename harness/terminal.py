@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from harness.configuration import Configuration
     from harness.registry import Registry
     from harness.store import Store
 
@@ -43,23 +44,36 @@ class Progress:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
+def settled() -> Configuration:
+    """What the project's pyproject.toml says; typed options go before it."""
+    from harness.configuration import ConfigurationError, load
+
+    try:
+        return load()
+    except ConfigurationError as error:
+        fail(str(error), USAGE)
+
+
 def load(
     plugins: Iterable[str] | None, operators: Iterable[str] | None, cases: Iterable[str] | None = None
 ) -> Registry:
     from harness.declare import DeclarationError
     from harness.registry import load
 
+    file = settled()
     try:
-        return load(list(plugins or ()), list(operators or ()), list(cases or ()))
+        return load(list(plugins or file.plugins), list(operators or file.operators), list(cases or ()))
     except (DeclarationError, ImportError) as error:
         fail(str(error), USAGE)
 
 
 def open_store(store: str | None) -> Store:
+    from harness.configuration import store_of
     from harness.store import Store
 
+    file = settled()
     try:
-        return Store.open(store)
+        return Store.open(store_of(store, file))
     except ValueError as error:
         fail(str(error), USAGE)
 

@@ -289,3 +289,28 @@ def test_doctor_says_what_is_here(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     topics = {finding["topic"] for finding in rows(done)}
     assert {"backend", "machine", "ceiling"} <= topics
+
+
+def test_what_a_project_has_settled_holds_where_nothing_is_typed(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.harness]\nplugins = ["mine.py"]\nstore = "kept.sqlite"\nseed = 5\nprocesses = 1\nbudget_s = 0.2\n'
+    )
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\nfrom harness import implementation\n"
+        "@implementation('max', backend='numpy')\ndef mine(x, *, dim=None): return np.asarray(x.max(axis=dim))\n"
+    )
+    assert "mine" in harness(tmp_path, "list", "max/numpy").stdout
+    done = harness(tmp_path, "bench", "max/numpy/mine/float32[1024x1024]dim=1", "--json")
+    (row,) = [one for one in rows(done) if one["median_ns"] is not None]
+    assert row["seed"] == 5
+    assert (tmp_path / "kept.sqlite").exists() and not (tmp_path / ".harness").exists()
+    assert harness(tmp_path, "report", "--format", "csv").returncode == 0
+    typed = harness(tmp_path, "check", ONE_CASE, "--store", "other.sqlite", "--seed", "6", "--json")
+    assert {one["seed"] for one in rows(typed)} == {6} and (tmp_path / "other.sqlite").exists()
+
+
+def test_a_fault_in_what_is_settled_is_a_usage_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.harness]\nprocesses = 0\n")
+    for command in (["list"], ["check", ONE_CASE], ["report"]):
+        done = harness(tmp_path, *command)
+        assert done.returncode == 2 and "pyproject.toml: [tool.harness] processes = 0" in done.stderr

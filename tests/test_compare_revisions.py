@@ -59,11 +59,12 @@ def commit(tmp_path: Path) -> Callable[[str], Path]:
     return made
 
 
-def compare(
-    folder: Path, *arguments: str, selector: str = f"softmax/numpy/*/{CASE}"
-) -> tuple[int, list[dict[str, object]], str]:
+Rows = list[dict[str, object]]
+
+
+def compare(folder: Path, *arguments: str) -> tuple[int, Rows, str]:
     """Exit code, rows of the plugin's implementations, and what was said on stderr."""
-    given = ["HEAD~1", "HEAD", selector] if not arguments or arguments[0].startswith("-") else []
+    given = ["HEAD~1", "HEAD", f"softmax/numpy/*/{CASE}"] if not arguments or arguments[0] == "--budget" else []
     done = subprocess.run(
         [sys.executable, "-m", "harness.cli", "compare", *given, *arguments, "--plugin", "kernels.py", "--json"],
         cwd=folder,
@@ -142,7 +143,7 @@ def test_worktrees_are_gone_afterwards(commit: Callable[[str], Path]) -> None:
     [
         (["HEAD"], 2, "compare needs BASE and HEAD"),
         (["nowhere", "HEAD"], 2, "'nowhere' is no file, no run of the store and no git revision"),
-        (["HEAD", "HEAD", "softmaxx"], 5, "did you mean"),
+        (["HEAD", "HEAD", "softmaxx"], 5, "the nearest are: softmax"),
         (["HEAD", "HEAD", "--floor", "much"], 2, "--floor much is no share"),
         (["HEAD", "HEAD", "--setup", "exit 7"], 2, "ended with code 7"),
         (["HEAD", "HEAD", "--python", "no/python"], 2, "no such file in the checkout"),

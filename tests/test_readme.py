@@ -82,7 +82,10 @@ def test_the_frames_example_runs(folder: Path) -> None:
     assert "float32" in done.stdout and "passed" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["list", "check", "bench", "compare", "history", "report", "reveal", "fuzz", "kernels", "doctor"])
+@pytest.mark.parametrize(
+    "command",
+    ["list", "check", "bench", "compare", "history", "report", "reveal", "fuzz", "kernels", "doctor"],
+)
 def test_every_command_is_in_the_readme_and_has_help(command: str, folder: Path) -> None:
     assert f"harness {command}" in README
     done = harness(folder, command, "--help")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.comparing.contest import contest
+from harness.comparing.counting import with_counts
 from harness.comparing.eligible import standings
 from harness.comparing.live import compare_pairs
 from harness.comparing.revisions import Asked, left_out, row, standing_of
@@ -44,8 +45,10 @@ def compare_abreast(
             skipped.append(reason)
         else:
             rows.append(row(other, verdict, reason))
-    rows.extend(compare_pairs(contests, registry, asked.seed, asked.effort, progress))
-    return [replace(one, notes=(*one.notes, f"against {first}")) for one in rows], left_out(skipped)
+    measured = compare_pairs(contests, registry, asked.seed, asked.effort, progress)
+    counted, notes = with_counts(contests, measured, asked.seed)
+    rows.extend(counted)
+    return [replace(one, notes=(*one.notes, f"against {first}")) for one in rows], [*left_out(skipped), *notes]
 
 
 def _by_case(registry: Registry, selector: str) -> dict[tuple[str, str], Task]:

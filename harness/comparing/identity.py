@@ -251,7 +251,7 @@ def _packages_around(path: Path, root: Path) -> Iterator[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """The files of a folder, without what compilers and editors leave, and without the file that makes it a worktree."""
+    """The files of a folder, without what compilers and editors leave, and what makes it a worktree."""
     return [
         path for path in _entries(folder) if path.is_file() and path.name != ".git" and not path.name.endswith(PRODUCTS)
     ]

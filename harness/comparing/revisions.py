@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.checkout import Checkout
 from harness.comparing.contest import Contest, contest
+from harness.comparing.counting import with_counts
 from harness.comparing.eligible import Standing, standings
 from harness.comparing.environment import environment_digest
 from harness.comparing.identity import fingerprint
@@ -125,8 +126,9 @@ def _measure(
             skipped.append(reason)
         else:
             rows.append(row(new, verdict, reason))
-    rows.extend(compare_pairs(contests, head.registry, asked.seed, asked.effort, progress))
-    return rows, left_out(skipped)
+    measured = compare_pairs(contests, head.registry, asked.seed, asked.effort, progress)
+    counted, notes = with_counts(contests, measured, asked.seed)
+    return [*rows, *counted], [*left_out(skipped), *notes]
 
 
 def left_out(reasons: Sequence[str]) -> list[str]:

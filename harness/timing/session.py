@@ -241,7 +241,8 @@ class Session:
             contradiction = turn.audit.contradiction()
             if not contradiction and (turn.audit.is_conclusive or time.monotonic() > patience):
                 return
-        turn.timing.failure = "untrusted", contradiction
+        if contradiction:
+            turn.timing.failure = "untrusted", contradiction
 
     def _ask(
         self,
