@@ -342,9 +342,8 @@ class Execution:
             return self._record(timing.task, verdict, failure=failure, bytes=cost.bytes, flops=cost.flops)
         interval = median_interval(timing.blocks)
         # what a device has of its own, memory included, this machine's copy rate says nothing about
-        ceiling = None
-        if any(sample.device_ns is None for sample in timing.samples):
-            ceiling = self._ceilings.rate(max(1, rotating_bytes(group, cost.bytes)))
+        by_host = any(sample.device_ns is None for sample in timing.samples)
+        ceiling = self._ceilings.rate(max(1, rotating_bytes(group, cost.bytes))) if by_host else None
         beyond = "" if ceiling is None else impossible(cost.bytes, interval.estimate, ceiling)
         if beyond:
             return self._record(timing.task, verdict, failure=("untrusted", beyond), bytes=cost.bytes, flops=cost.flops)
@@ -352,6 +351,7 @@ class Execution:
         return self._record(
             timing.task,
             verdict,
+            device="cpu" if by_host else "gpu",
             samples=len(timing.samples),
             median_ns=round(interval.estimate),
             ci_low_ns=math.floor(interval.low),

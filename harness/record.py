@@ -26,9 +26,9 @@ class Record:
 
     Times are integer nanoseconds per call, `bytes` and `flops` the least work that the case needs, `gb_per_s` is
     `bytes` over the median time in 1e9 bytes per second, `percent_of_limit` that rate against the copy rate that was
-    measured in the same run. `tree_height` is the height that the bound was derived from. `gradient_status` is the
-    status of the gradients where they were judged. `known` is the reason why a failure is known: such a row is shown
-    as failed, and does not fail the run.
+    measured in the same run. `device` is `gpu` where times are by the clock of one. `tree_height` is the height that
+    the bound was derived from. `gradient_status` is the status of the gradients where they were judged. `known` is the
+    reason why a failure is known: such a row is shown as failed, and does not fail the run.
     """
 
     run_id: str

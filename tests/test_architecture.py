@@ -33,7 +33,7 @@ LAYERS = (
     ("constants", "fuzz", "histories", "configuration"),
     ("terminal",),
     ("timing.turn",),
-    ("timing.rotation",),
+    ("timing.rotation", "timing.overhead"),
     ("timing.session",),
     ("execute", "doctor"),
     ("comparing.identity", "comparing.versions", "comparing.presence", "comparing.measured", "comparing.contest"),

@@ -151,7 +151,7 @@ class Simulated:
     def measure_overheads(self, groups: Sequence[Group]) -> None:
         return None
 
-    def time_group(self, group: Group, seconds: float, precision: float, *, judged: bool) -> None:
+    def time_group(self, group: Group, seconds: float, precision: float, *, answers: int, patience_s: float) -> None:
         base, head = group.timings[BASE], group.timings["head"]
         ratio = self.ratio(head.task.id) * math.exp(self.luck * self._rng.standard_normal())
         for block in range(9):

@@ -434,6 +434,7 @@ def test_the_time_of_a_backend_with_a_clock_is_by_that_clock(monkeypatch: pytest
     assert row.median_ns is not None and min(per_call) <= row.median_ns <= max(per_call)
     assert row.min_ns == round(min(per_call))
     assert row.gb_per_s == pytest.approx(row.bytes / row.median_ns, rel=1e-3) if row.bytes else False
+    assert row.device == "gpu"
     assert row.percent_of_limit is None, "the copy rate of this machine says nothing about a device"
     assert {"slowed by power cap" in (one.contaminated or "") for one in samples} == {True}
 

@@ -28,8 +28,11 @@ BUDGET_PER_TASK_S = 4.0
 MOST_ROUNDS = 40
 SHORTEST_ROUND_S = 0.1
 LONGEST_ROUND_S = 1.0
-ROUNDS_IN_BUDGET = 5
-"""So many rounds of all tasks are to fit into the budget, where rounds may be long or short."""
+ROUNDS_IN_BUDGET = 6
+"""So many rounds of all tasks are to fit into the budget: with fewer, Student's t is large; with more, starting workers
+takes most of the time."""
+START_S = 0.3
+"""What starting the workers of a round takes, about."""
 LOOK_AGAIN = 1.3
 """Decisions are made when the rounds have grown by this factor: each look at data that grow costs certainty."""
 
@@ -55,7 +58,9 @@ class Effort:
     def seconds(self, tasks: int) -> float:
         if self.round_s is not None:
             return self.round_s
-        return float(np.clip(self.budget(tasks) / (ROUNDS_IN_BUDGET * tasks), SHORTEST_ROUND_S, LONGEST_ROUND_S))
+        return float(
+            np.clip((self.budget(tasks) / ROUNDS_IN_BUDGET - START_S) / tasks, SHORTEST_ROUND_S, LONGEST_ROUND_S)
+        )
 
 
 def compare_pairs(
@@ -81,7 +86,7 @@ def compare_pairs(
                     break
                 progress(f"round {rounds + 1}: {one.head.task.id}", len(contests) - len(open_), len(contests))
                 begun = time.monotonic()
-                session.time_group(one.group, seconds, 0.0, judged=rounds == 0)
+                session.time_group(one.group, seconds, 0.0, answers=1 if rounds == 0 else 0, patience_s=0.0)
                 one.spent_s += time.monotonic() - begun
         finally:
             session.close()

@@ -44,13 +44,16 @@ class Side:
 @dataclass(slots=True)
 class Timing:
     """What was gathered for one task. `failure` is (status, reason) once it cannot have a time any more; `peak_bytes`
-    is by how much one call made the worker's memory grow. A comparison has tasks of two sides."""
+    is by how much one call made the worker's memory grow; `elapsed_ns` went into bursts and `judging_ns` into judging
+    `checked` answers. A comparison has tasks of two sides."""
 
     task: Task
     side: Side | None = None
     samples: list[Sample] = field(default_factory=list)
     blocks: dict[tuple[int, int], float] = field(default_factory=dict)
     checked: int = 0
+    elapsed_ns: int = 0
+    judging_ns: int = 0
     prepare_ns: int | None = None
     peak_bytes: int | None = None
     failure: tuple[str, str] | None = None

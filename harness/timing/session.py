@@ -27,8 +27,9 @@ from harness.timing.audit import Audit, Cost, Overhead
 from harness.timing.device import state as gpu
 from harness.timing.evidence import Evidence, Machine, Watch, peak_bytes, reset_peak, resident_bytes
 from harness.timing.groups import Group, Settings, Side, Timing
+from harness.timing.overhead import overhead_of
 from harness.timing.rotation import draw_calls, each_once, input_sets
-from harness.timing.turn import FEWEST_BLOCKS, READINGS, Chosen, Turn, choose, claimed
+from harness.timing.turn import FEWEST_BLOCKS, READINGS, Chosen, Turn, choose
 
 SHORTEST_READING_NS = 50_000
 """Short calls are repeated inside a reading until it lasts this long, so that the clocks cost under 1 %."""
@@ -40,12 +41,10 @@ TOUCHED = 16
 POISONED = 0.25
 """Share of bursts before which freed memory is overwritten. That costs as much as a kernel, in time that the audit
 cannot tell from hidden work; so the audit looks at the other bursts."""
-OVERHEAD_REPEATS = 10
-"""The least of so many is taken: what a busy machine adds would excuse a lie."""
 NO_OVERHEAD = Overhead(Cost(0.0, 0.0), Cost(0.0, 0.0))
 MORE_EVIDENCE = 40
 """Bursts that a suspicion is followed by before it becomes a verdict."""
-MORE_EVIDENCE_S = 1.0
+PATIENCE_S = 1.0
 """How long bursts that nothing got in the way of are waited for, on a busy machine."""
 SETTLE_S = 0.001
 """Pause when the turn passes to another worker, for its thread pool to stop spinning."""
@@ -123,7 +122,8 @@ class Session:
                     continue
                 nothing = Task(Declaration(group.operator.name, trust[0], "nothing"), group.case)
                 try:
-                    overhead = self._overhead(self._stage(trust, sides[trust], calls), nothing, sides[trust])
+                    stage = self._stage(trust, sides[trust], calls)
+                    overhead = overhead_of(stage, nothing, self._declared(sides[trust]), self._settings)
                 except (WorkerFailure, Refused) as failure:
                     self._drop(trust, failure)
                     for timing in group.running:
@@ -132,31 +132,21 @@ class Session:
                     continue
                 self._overheads[(trust, group.operator.name, group.case.id)] = overhead
 
-    def _overhead(self, stage: Stage, task: Task, side: Side | None) -> Overhead:
-        """The slope over the number of calls, and what is left: a request as such costs, and so does each call."""
-        few, many = READINGS + 1, (READINGS + 1) * stage.calls_at_once
-        calls_ns, copying_ns, beside_ns = [], [], []
-        for calls in (few, many):
-            samples = [list(range(part, calls, few)) for part in range(few)]
-            asked = [
-                stage.ask(task, self._declared(side), samples, self._settings.deadline_s, poison=False)
-                for _ in range(OVERHEAD_REPEATS)
-            ]
-            calls_ns.append(min(one.elapsed.calls_ns - sum(one.reply.wall_ns) for one in asked))
-            copying_ns.append(min(one.elapsed.copying_ns for one in asked))
-            claims = [claimed(one.reply) for one in asked]
-            beside_ns.append(min(one.wall_ns - one.time_ns for one in claims))
-        return Overhead(*(_cost(seen_ns, few, many) for seen_ns in (calls_ns, copying_ns, beside_ns)))
-
     def _declared(self, side: Side | None) -> Registry:
         return self._registry if side is None else side.registry
 
     def time_group(
-        self, group: Group, seconds: float | None = None, precision: float | None = None, *, judged: bool = True
+        self,
+        group: Group,
+        seconds: float | None = None,
+        precision: float | None = None,
+        *,
+        answers: int = READINGS,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """Blocks of bursts for `seconds`, or until the medians of this process stand still to `precision`; default: its
-        share of the settings' budget, and their precision. At the end one answer is judged for certain, or (`judged`)
-        one of each reading."""
+        share of the settings' budget, and their precision. At the end so many `answers` are judged for
+        certain, each of another reading, and on a busy machine the audit waits for clean bursts for `patience_s`."""
         precision = self._settings.precision if precision is None else precision
         calls = draw_calls(group, self._seed, self._process)
         self._stages.clear()
@@ -170,12 +160,14 @@ class Session:
             if not alive or enough or (block >= 2 and time.monotonic() > end):
                 break
             forward = [alive[index] for index in rng.permutation(len(alive))]
+            # for a whole block: what it does to the allocator cancels in the pairs
+            poison = bool(rng.random() < POISONED)
             for position, turn in enumerate([*forward, *reversed(forward)]):
                 if turn.timing.failure is None:
-                    self._burst(turn, calls, block, position, rng)
+                    self._burst(turn, calls, block, position, rng, poison=poison)
         for turn in turns:
             if turn.timing.failure is None:
-                self._close_turn(turn, calls, block, rng, READINGS if judged else 1)
+                self._close_turn(turn, calls, block, rng, answers, patience_s)
 
     def _open(self, group: Group, timing: Timing, calls: list[Truth]) -> Turn | None:
         """Warm an implementation up, and find how many of its calls make up a reading."""
@@ -195,11 +187,13 @@ class Session:
         turn.calls_per_reading = max(1, min(SHORTEST_READING_NS // fastest, stage.calls_at_once))
         return turn
 
-    def _burst(self, turn: Turn, calls: list[Truth], block: int, position: int, rng: np.random.Generator) -> None:
+    def _burst(
+        self, turn: Turn, calls: list[Truth], block: int, position: int, rng: np.random.Generator, *, poison: bool
+    ) -> None:
         """One burst: change an input set, run, take the times, and judge an answer now and then."""
         samples = each_once(len(calls), turn.calls_per_reading, rng)
         chosen = choose(samples, rng, 1) if turn.may_judge(rng) else []
-        self._judged(turn, calls, samples, chosen, block, position, rng)
+        self._judged(turn, calls, samples, chosen, block, position, rng, poison=poison)
 
     def _judged(
         self,
@@ -211,10 +205,11 @@ class Session:
         position: int,
         rng: np.random.Generator,
         *,
+        poison: bool,
         kept: bool = True,
     ) -> bool:
         """Run a burst, judge the chosen answers and keep the times (or only its audit); whether it ran."""
-        stage, received, evidence = self._ask(turn, calls, samples, rng, chosen)
+        stage, received, evidence = self._ask(turn, calls, samples, rng, chosen, poison=poison)
         if received is None:
             return False
         for one in chosen if kept else ():
@@ -224,19 +219,21 @@ class Session:
         turn.add_burst(received, block, position, {one.reading for one in chosen}, evidence)
         return True
 
-    def _close_turn(self, turn: Turn, calls: list[Truth], block: int, rng: np.random.Generator, answers: int) -> None:
+    def _close_turn(
+        self, turn: Turn, calls: list[Truth], block: int, rng: np.random.Generator, answers: int, patience_s: float
+    ) -> None:
         """One more burst, like any other, of which so many answers are judged for certain; then the audit.
 
         A contradiction is looked at again with more bursts: load on the machine passes, a lie stays. So is too little
         evidence, for a while.
         """
         contradiction = ""
-        patience = time.monotonic() + MORE_EVIDENCE_S
+        patience = time.monotonic() + patience_s
         for extra in range(1 + MORE_EVIDENCE):
             samples = each_once(len(calls), turn.calls_per_reading, rng)
             # of every reading: an answer that a later call wrote over is then seen for certain
             chosen = choose(samples, rng, answers if extra == 0 else 1, last=True)
-            if not self._judged(turn, calls, samples, chosen, block, 0, rng, kept=extra == 0):
+            if not self._judged(turn, calls, samples, chosen, block, 0, rng, poison=False, kept=extra == 0):
                 return
             contradiction = turn.audit.contradiction()
             if not contradiction and (turn.audit.is_conclusive or time.monotonic() > patience):
@@ -251,6 +248,8 @@ class Session:
         samples: list[list[int]],
         rng: np.random.Generator | None = None,
         chosen: Sequence[Chosen] = (),
+        *,
+        poison: bool = True,
     ) -> tuple[Stage, Received | None, Evidence | None]:
         """Have a burst run; None for the answer if the task is lost. With `rng` an input set changes before, and the
         supervisor's clocks run along."""
@@ -268,7 +267,6 @@ class Session:
             time.sleep(SETTLE_S)
             # after the pause: a thread of the plugin's has no time to work ahead on the new values
             stage.touch(rng, TOUCHED, fresh)
-        poison = rng is None or rng.random() < POISONED
         watch = self._watches[trust]
         executed = sum(len(sample) for sample in samples)
         readings = [(watch.read(), self._own.read())]
@@ -358,9 +356,3 @@ class Session:
 def _trust(timing: Timing) -> _Trust:
     """What shares a worker: all that is built in, and each plugin's file, on each side."""
     return *trust_of(timing.task), "" if timing.side is None else timing.side.label
-
-
-def _cost(seen_ns: Sequence[int], few: int, many: int) -> Cost:
-    """The line through what few and many calls took."""
-    per_call = max(0.0, (seen_ns[1] - seen_ns[0]) / (many - few)) if many > few else seen_ns[0] / few
-    return Cost(max(0.0, seen_ns[0] - few * per_call), per_call)

@@ -61,14 +61,12 @@ class Turn:
         self.group = group
         self._process = process
         self._array_type = array_type
-        self._elapsed_ns = 0
-        self._judging_ns = 0
         self._by_block: dict[int, list[float]] = {}
 
     def audit_request(self, received: Received, phases: Sequence[tuple[Evidence, Evidence]], calls: int) -> None:
         """One request by the supervisor's clocks, beside what the worker claims; `phases` are the calls and the
         copying, each as the worker's process and as our own had it."""
-        self._elapsed_ns += received.elapsed.all_ns
+        self.timing.elapsed_ns += received.elapsed.all_ns
         waited = [sum(one.main_delay_ns or 0 for one in phase) for phase in phases]
         reply, during = received.reply, phases[0][0]
         on_core = during.main_run_ns, during.run_ns
@@ -76,7 +74,7 @@ class Turn:
 
     def may_judge(self, rng: np.random.Generator) -> bool:
         """Whether this burst is one of those that are judged: at random, as far as the share of time allows."""
-        return bool(rng.random() < JUDGING_CHANCE) and self._judging_ns <= JUDGING_SHARE * self._elapsed_ns
+        return bool(rng.random() < JUDGING_CHANCE) and self.timing.judging_ns <= JUDGING_SHARE * self.timing.elapsed_ns
 
     def judge(self, stage: Stage, received: Received, samples: Sequence[Sequence[int]], chosen: Chosen) -> None:
         """Judge one answer of a timed reading."""
@@ -94,7 +92,7 @@ class Turn:
         elif damage := received.damage():
             timing.failure = "failed", f"during timed calls it {damage}"
         timing.checked += 1
-        self._judging_ns += time.perf_counter_ns() - start
+        timing.judging_ns += time.perf_counter_ns() - start
 
     def add_burst(
         self, received: Received, block: int, position: int, judged: set[int], evidence: Evidence | None
