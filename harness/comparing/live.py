@@ -21,9 +21,10 @@ from harness.registry import Registry
 from harness.timing.groups import Settings
 from harness.timing.session import Overheads, Session
 
-REUSE_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
-"""glibc keeps freed memory up to so much, instead of asking the kernel for fresh pages: their faults are half of the
-time of a memory-bound kernel, and most of its noise. What a version allocates more shows in its peak."""
+REUSE_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
+"""glibc keeps freed memory of arrays up to 2 MiB, instead of asking the kernel for fresh pages, whose faults are most
+of the noise of small kernels; larger arrays are always mapped anew, so that they always lie alike in their pages (left
+to itself, glibc changes its mind while it runs). What a version allocates more shows in its peak."""
 BUDGET_PER_TASK_S = 4.0
 MOST_ROUNDS = 40
 SHORTEST_ROUND_S = 0.1

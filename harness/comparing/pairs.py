@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,6 @@ from harness.comparing.verdicts import CLOCKS, Compared
 from harness.record import Sample
 
 CLOCK_WORDS = {"cpu": "CPU clock", "wall": "wall clock", "device": "device's clock"}
-MOST_PAIRED = 200
-"""Blocks of a round that count: what is beyond would only take memory."""
 OFTEN = 0.5
 """Share of contaminated samples from which the reason says so."""
 
@@ -105,44 +102,33 @@ def _waiting(sample: Sample) -> float:
     return max(0.0, idle / max(1, sample.wall_ns))
 
 
-def _blocks(samples: Sequence[Sample], clock: str) -> dict[tuple[int, int], float]:
-    """The time per call of each (process, block) by one clock: the mean, on the log scale, of the middle half of its
-    readings."""
+def _blocks(samples: Sequence[Sample], clock: str) -> dict[tuple[int, int], list[float]]:
+    """The readings of each (process, block) by one clock, in nanoseconds per call."""
     found: dict[tuple[int, int], list[float]] = {}
     read = _CLOCKS[clock]
     for one in samples:
         value = read(one)
         if value is not None:
             found.setdefault((one.process, one.block), []).append(max(1, value) / one.calls)
-    return {key: _middle(values) for key, values in found.items()}
-
-
-def _middle(values: list[float]) -> float:
-    """The geometric mean of what is left without the quarter (rounded down) at either end."""
-    cut = len(values) // 4
-    kept = sorted(values)[cut : len(values) - cut]
-    return math.exp(sum(map(math.log, kept)) / len(kept))
-
-
-def _center(logs: Sequence[float]) -> float:
-    """The median of the means of all pairs (Hodges and Lehmann 1963): as robust as is needed, and hardly wider than the
-    mean where all is well."""
-    values = np.array(logs[:MOST_PAIRED])
-    sums = values[:, None] + values[None, :]
-    return float(np.median(sums[np.triu_indices(len(values))])) / 2.0
+    return found
 
 
 def _round_ratios(base: Sequence[Sample], head: Sequence[Sample], clock: str) -> tuple[float, ...]:
-    """Per round the centre of its blocks' log(HEAD / BASE)."""
+    """Per round the median of log(HEAD / BASE) over all pairs of readings of the same block.
+
+    That is the estimate of a shift that goes with the rank-sum test (Hodges and Lehmann 1963), taken block by block, so
+    that drift cancels; up to a quarter of the readings may be arbitrarily wrong.
+    """
     first, second = _blocks(base, clock), _blocks(head, clock)
-    rounds: dict[int, list[float]] = {}
+    rounds: dict[int, list[np.ndarray]] = {}
     for key in sorted(first.keys() & second.keys()):
-        rounds.setdefault(key[0], []).append(math.log(second[key] / first[key]))
-    return tuple(_center(logs) for logs in rounds.values())
+        pairs = np.log(second[key])[:, None] - np.log(first[key])[None, :]
+        rounds.setdefault(key[0], []).append(pairs.ravel())
+    return tuple(float(np.median(np.concatenate(logs))) for logs in rounds.values())
 
 
 def _medians(base: Sequence[Sample], head: Sequence[Sample], clock: str) -> tuple[float, float] | None:
-    found = [list(_blocks(side, clock).values()) for side in (base, head)]
+    found = [[time for times in _blocks(side, clock).values() for time in times] for side in (base, head)]
     return (statistics.median(found[0]), statistics.median(found[1])) if all(found) else None
 
 
