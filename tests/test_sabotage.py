@@ -651,6 +651,7 @@ def test_an_honest_implementation_is_timed(registry: Registry, operator: str, ca
 
 THIEVES = {
     "stops_the_clock": ("untrusted", "work is hidden from the worker's clock|where a natural number is right"),
+    "stops_the_cpu_clock": ("untrusted", "by the kernel's books for all threads"),
     "slows_the_clock": ("untrusted", "work is hidden from the worker's clock"),
     "slows_the_clock_a_little": ("untrusted", "work is hidden from the worker's clock"),
     "works_when_it_is_read": ("untrusted", "work is hidden from the worker's clock"),

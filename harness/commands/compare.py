@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from harness.options import Json, Operators, Plugins, Seed, StoreUrl, Timeout
+from harness.options import Json, Operators, Plugins, Seed, SettledTimeout, StoreUrl
 from harness.terminal import NOTHING, USAGE, Progress, fail, open_store, say
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def compare(
     operators: Operators = None,
     store: StoreUrl = None,
     seed: Seed = None,
-    timeout: Timeout = 60.0,
+    timeout: SettledTimeout = None,
     setup: Annotated[
         str | None, typer.Option(metavar="COMMAND", help="A shell command that prepares each checkout.")
     ] = None,
@@ -87,16 +88,18 @@ def compare(
             setup=setup,
             python=python,
         )
-        file = configuration.with_options(file, compare=settings, plugins=plugin, operators=operators, seed=seed)
+        file = configuration.with_options(
+            file, compare=settings, plugins=plugin, operators=operators, seed=seed, timeout_s=timeout
+        )
     except ConfigurationError as wrong:
         fail(str(wrong), USAGE)
     progress = Progress(sys.stderr.isatty())
     with open_store(configuration.store_of(store, file)) as opened:
         try:
-            found = _compare(given[0], given[1], ab, file, opened, timeout, measure_identical, normalise, progress)
+            found = _compare(given[0], given[1], ab, file, opened, measure_identical, normalise, progress)
         finally:
             progress.close()
-    command = f"harness compare {'--ab ' if ab else ''}{given[0]} {given[1]}"
+    command = f"harness compare {'--ab ' if ab else ''}{shlex.join(given[:2])}"
     _write(found, command, junit, summary, output, form)
     _show(found, command, everything, as_json)
 
@@ -107,7 +110,6 @@ def _compare(
     ab: bool,
     file: Configuration,
     store: Store,
-    timeout: float,
     measure_identical: bool,
     normalise: bool,
     progress: Progress,
@@ -118,9 +120,10 @@ def _compare(
     from harness.comparing.live import Effort
     from harness.comparing.machines import DifferentMachines
     from harness.comparing.revisions import Asked
+    from harness.configuration import ConfigurationError
     from harness.declare import DeclarationError
     from harness.plan import NothingSelected
-    from harness.supervisor import fresh_seed, memory_limit
+    from harness.supervisor import DEADLINE_S, fresh_seed, memory_limit
 
     floor: Callable[[str], float] = lambda task: configuration.floor_of(file, task)  # noqa: E731
     asked = Asked(
@@ -128,12 +131,13 @@ def _compare(
         plugins=file.plugins,
         operators=file.operators,
         seed=fresh_seed() if file.seed is None else file.seed,
-        effort=Effort(file.compare.budget_s, deadline_s=timeout, memory_limit=memory_limit()),
+        effort=Effort(file.compare.budget_s, deadline_s=file.timeout_s or DEADLINE_S, memory_limit=memory_limit()),
         floors=asking.thresholds(floor, store, machine.machine_id(machine.describe())),
         measure_identical=measure_identical,
         backends=lambda backend: configuration.uses(file, backend),
     )
     try:
+        _check_globs(configuration.load(), file)
         if ab:
             return asking.compare_ab(base, head, asked, progress)
         environments = asking.Environments(file.compare.setup, file.compare.python)
@@ -142,10 +146,24 @@ def _compare(
         )
     except (NothingSelected, DifferentMachines) as nothing:
         fail(str(nothing), NOTHING)
-    except (DeclarationError, ImportError, ValueError, UnknownEnvironment) as wrong:
+    except (ConfigurationError, DeclarationError, ImportError, ValueError, UnknownEnvironment) as wrong:
         fail(str(wrong), USAGE)
     except KeyboardInterrupt:
         fail("interrupted; nothing is said of an unfinished comparison", 130)
+
+
+def _check_globs(written: Configuration, file: Configuration) -> None:
+    """A glob that is written in the file and matches nothing must not switch a check off; `file` is the same with the
+    options that were typed. Raises ConfigurationError."""
+    from harness.configuration import require_known
+    from harness.plan import KINDS, tasks
+    from harness.registry import load
+
+    if written.path is None or not (written.backends or written.compare.selectors or written.compare.floors):
+        return
+    registry = load(file.plugins, file.operators)
+    known = [task.id for kind in KINDS for task in tasks(registry, kind)]
+    require_known(written, list(registry.backends), known)
 
 
 def _share(text: str) -> float:

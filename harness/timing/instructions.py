@@ -207,7 +207,7 @@ def _read_perf(text: str) -> int:
     if any("not supported" in value for value in values):
         raise _NotCounted(
             "this machine's instruction counter is hidden (a virtual machine or a container without a PMU); "
-            'use hardware that shows it, or valgrind: counter="callgrind"'
+            "use hardware that shows it"
         )
     numbers = [int(value) for value in values if value.isdigit()]
     if not numbers:

@@ -12,7 +12,7 @@ from harness.timing.statistics import Interval, paired_ratio
 from harness.trials import slowed
 
 CALIBRATED_S = 8.0
-"""For each slowdown: 1.6 ms a call then gives an interval of about 0.1 %."""
+"""For each slowdown: a call of 1 ms then gives an interval of about 0.1 %."""
 PARTS = 20
 """The interval resamples stretches of the time, not single pairs: neighbours have the machine's mood in common."""
 

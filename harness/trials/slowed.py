@@ -1,4 +1,4 @@
-"""One softmax of half a millisecond or more at several known slowdowns: a plugin for our own comparisons, plain functions for other tools.
+"""One softmax of half a millisecond or more at known slowdowns: a plugin for us, plain functions for other tools.
 
 The slowdown is real work of the same kind: exp of some rows is computed again, of those that were written last, so that
 it hardly matters what the caches hold. How much slower that makes it depends on the machine, so it is calibrated

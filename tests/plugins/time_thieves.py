@@ -52,6 +52,13 @@ def stops_the_clock(x, *, dim):
     return right(x, dim)
 
 
+@implementation("softmax", backend="numpy")
+def stops_the_cpu_clock(x, *, dim):
+    """Only the clock that a comparison goes by."""
+    main()._cpu_ns = lambda: 0
+    return right(x, dim)
+
+
 def slow_down(share):
     """Let the worker's clock run at a share of its speed."""
     honest = main()._wall_ns
