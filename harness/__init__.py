@@ -4,7 +4,7 @@ This module re-exports what authors and scripts need and defines nothing. Import
 pandas, torch and the database are imported by the functions that use them.
 """
 
-from harness.api import Run, bench, check, history
+from harness.api import Run, bench, check, compare, history
 from harness.declare import Accumulation, Case, Cost, DeclarationError, Mutant, Operator, Probe, Property, Tree, grid
 from harness.implement import Backend, Implementation, Unsupported, implementation
 
@@ -24,6 +24,7 @@ __all__ = [
     "Unsupported",
     "bench",
     "check",
+    "compare",
     "grid",
     "history",
     "implementation",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from harness.comparing.verdicts import Comparison
     from harness.execute import Options, Progress
     from harness.histories import Histories
     from harness.record import Record, Sample
@@ -144,3 +145,57 @@ def load_run(store: Store, run_id: str) -> Run:
         tuple(store.records(run_id, "bench")),
         tuple(store.samples(run_id)),
     )
+
+
+def compare(
+    base: str,
+    head: str,
+    *selectors: str,
+    ab: bool = False,
+    plugins: Sequence[str] = (),
+    operators: Sequence[str] = (),
+    store: str | None = None,
+    seed: int | None = None,
+    budget_s: float | None = None,
+    floor: float | Callable[[str], float] = 0.01,
+    setup: str | None = None,
+    python: str | None = None,
+    measure_identical: bool = False,
+    normalise: bool = False,
+    backends: Callable[[str], bool] = lambda backend: True,
+    deadline_s: float | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """As `harness compare BASE HEAD`, whose options these are: git revisions, stored runs or result files, or with `ab`
+    two implementations. `floor` is the relative change below which nothing is called, for all tasks or by task id;
+    `backends` says which backends are used, by name.
+
+    Raises harness.plan.NothingSelected, harness.comparing.versions.VersionError, and
+    harness.comparing.machines.DifferentMachines.
+    """
+    import harness.machine as machine
+    from harness.comparing import asking
+    from harness.comparing.live import Effort
+    from harness.comparing.revisions import Asked
+    from harness.store import Store
+    from harness.supervisor import DEADLINE_S, fresh_seed, memory_limit
+
+    floors = floor if callable(floor) else lambda task: floor
+    say = progress or (lambda text, done, total: None)
+    with Store.open(store) as opened:
+        asked = Asked(
+            selectors=selectors,
+            plugins=plugins,
+            operators=operators,
+            seed=fresh_seed() if seed is None else seed,
+            effort=Effort(budget_s, deadline_s=deadline_s or DEADLINE_S, memory_limit=memory_limit()),
+            floors=asking.thresholds(floors, opened, machine.machine_id(machine.describe())),
+            measure_identical=measure_identical,
+            backends=backends,
+        )
+        if ab:
+            return asking.compare_ab(base, head, asked, say)
+        environments = asking.Environments(setup, python)
+        return asking.compare_two(
+            base, head, asked, environments, opened, normalise=normalise, floor=floors, progress=say
+        )

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS = (
-    ("declare", "record", "nearest", "checkout", "timing.device.state", "timing.counters"),
+    ("declare", "record", "nearest", "checkout", "timing.device.state", "timing.counters", "timing.pinning"),
     ("timing.device.timer", "timing.evidence", "comparing.syntax", "comparing.verdicts"),
     ("timing.device.readings", "timing.device.graphs", "timing.device.libraries"),
     ("precision", "machine", "implement", "cache", "cuda.faults", "cuda.source", "cuda.occupancy"),
@@ -48,8 +48,9 @@ LAYERS = (
     ("trials.calibration", "trials.comparer"),
     ("trials.power", "trials.gate", "trials.intervals", "trials.noise", "trials.ours"),
     ("trials.showing",),
-    ("commands.compare", "commands.history", "commands.doctor"),
+    ("commands.history", "commands.doctor"),
     ("api",),
+    ("commands.compare",),
     ("cli",),
 )
 """Modules of harness/, the lowest first: a module imports only from layers below its own."""

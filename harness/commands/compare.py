@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from harness.options import Json, Operators, Plugins, Seed, SettledTimeout, StoreUrl
-from harness.terminal import NOTHING, USAGE, Progress, fail, open_store, say
+from harness.terminal import NOTHING, USAGE, Progress, fail, say
 
 if TYPE_CHECKING:
     from harness.comparing.verdicts import Comparison
     from harness.configuration import Configuration
-    from harness.store import Store
 
 
 def compare(
@@ -94,11 +92,11 @@ def compare(
     except ConfigurationError as wrong:
         fail(str(wrong), USAGE)
     progress = Progress(sys.stderr.isatty())
-    with open_store(configuration.store_of(store, file)) as opened:
-        try:
-            found = _compare(given[0], given[1], ab, file, opened, measure_identical, normalise, progress)
-        finally:
-            progress.close()
+    try:
+        kept = configuration.store_of(store, file)
+        found = _compare(given[0], given[1], ab, file, kept, measure_identical, normalise, progress)
+    finally:
+        progress.close()
     command = f"harness compare {'--ab ' if ab else ''}{shlex.join(given[:2])}"
     _write(found, command, junit, summary, output, form)
     _show(found, command, everything, as_json)
@@ -109,40 +107,38 @@ def _compare(
     head: str,
     ab: bool,
     file: Configuration,
-    store: Store,
+    store: str | None,
     measure_identical: bool,
     normalise: bool,
     progress: Progress,
 ) -> Comparison:
-    from harness import configuration, machine
-    from harness.comparing import asking
+    from harness import api, configuration
     from harness.comparing.environment import UnknownEnvironment
-    from harness.comparing.live import Effort
     from harness.comparing.machines import DifferentMachines
-    from harness.comparing.revisions import Asked
     from harness.configuration import ConfigurationError
     from harness.declare import DeclarationError
     from harness.plan import NothingSelected
-    from harness.supervisor import DEADLINE_S, fresh_seed, memory_limit
 
-    floor: Callable[[str], float] = lambda task: configuration.floor_of(file, task)  # noqa: E731
-    asked = Asked(
-        selectors=file.compare.selectors,
-        plugins=file.plugins,
-        operators=file.operators,
-        seed=fresh_seed() if file.seed is None else file.seed,
-        effort=Effort(file.compare.budget_s, deadline_s=file.timeout_s or DEADLINE_S, memory_limit=memory_limit()),
-        floors=asking.thresholds(floor, store, machine.machine_id(machine.describe())),
-        measure_identical=measure_identical,
-        backends=lambda backend: configuration.uses(file, backend),
-    )
     try:
         _check_globs(configuration.load(), file)
-        if ab:
-            return asking.compare_ab(base, head, asked, progress)
-        environments = asking.Environments(file.compare.setup, file.compare.python)
-        return asking.compare_two(
-            base, head, asked, environments, store, normalise=normalise, floor=floor, progress=progress
+        return api.compare(
+            base,
+            head,
+            *file.compare.selectors,
+            ab=ab,
+            plugins=file.plugins,
+            operators=file.operators,
+            store=store,
+            seed=file.seed,
+            budget_s=file.compare.budget_s,
+            floor=lambda task: configuration.floor_of(file, task),
+            setup=file.compare.setup,
+            python=file.compare.python,
+            measure_identical=measure_identical,
+            normalise=normalise,
+            backends=lambda backend: configuration.uses(file, backend),
+            deadline_s=file.timeout_s,
+            progress=progress,
         )
     except (NothingSelected, DifferentMachines) as nothing:
         fail(str(nothing), NOTHING)

@@ -21,10 +21,13 @@ from harness.registry import Registry
 from harness.timing.groups import Settings
 from harness.timing.session import Overheads, Session
 
-REUSE_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
-"""glibc keeps freed memory of arrays up to 2 MiB, instead of asking the kernel for fresh pages, whose faults are most
-of the noise of small kernels; larger arrays are always mapped anew, so that they always lie alike in their pages (left
-to itself, glibc changes its mind while it runs). What a version allocates more shows in its peak."""
+ONE_WORKER = {"MALLOC_MMAP_THRESHOLD_": str(2 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
+"""Where both versions run in one worker, glibc keeps the memory of arrays up to 2 MiB that they free: both get the same
+pages, and the faults of fresh ones, most of the noise of a small kernel, are gone. Larger arrays are always mapped anew
+(left to itself, glibc changes its mind while it runs)."""
+TWO_WORKERS = {"MALLOC_MMAP_THRESHOLD_": str(128 << 10)}
+"""Two workers that keep their memory keep their luck with it, percents of it (which pages share a set of a cache): so
+all but small arrays are mapped anew, call by call, and luck becomes noise."""
 BUDGET_PER_TASK_S = 4.0
 MOST_ROUNDS = 40
 SHORTEST_ROUND_S = 0.1
@@ -70,7 +73,13 @@ def compare_pairs(
     """Measure and decide; one row per contest, in their order. A verdict that the budget did not reach is UNCLEAR."""
     overheads: Overheads = {}
     order = np.random.default_rng(seed)
-    settings = Settings(deadline_s=effort.deadline_s, memory_limit=effort.memory_limit, variables=REUSE_MEMORY)
+    together = all(one.base.side == one.head.side for one in contests)
+    settings = Settings(
+        deadline_s=effort.deadline_s,
+        memory_limit=effort.memory_limit,
+        variables=ONE_WORKER if together else TWO_WORKERS,
+        pinned=True,
+    )
     seconds = effort.seconds(max(1, len(contests)))
     end = time.monotonic() + effort.budget(len(contests))
     rounds, look, next_look = 0, 0, FEWEST_ROUNDS

@@ -22,7 +22,8 @@ FEWEST_PROCESSES = 2
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How long and how precisely: `budget_s` per case over all processes, `precision` the relative half-width of every
-    interval at which timing stops early. `variables` are set in the environment of the workers."""
+    interval at which timing stops early. `variables` are set in the environment of the workers,
+    and with `pinned` what runs on one thread stays on one core, another one for each process."""
 
     budget_s: float = 3.0
     processes: int = 3
@@ -30,6 +31,7 @@ class Settings:
     deadline_s: float = 60.0
     memory_limit: int = 0
     variables: Mapping[str, str] = field(default_factory=dict)
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from harness.timing.device import state as gpu
 from harness.timing.evidence import Evidence, Machine, Watch, peak_bytes, reset_peak, resident_bytes
 from harness.timing.groups import Group, Settings, Side, Timing
 from harness.timing.overhead import overhead_of
+from harness.timing.pinning import SEVERAL_THREADS, pin, unpin
 from harness.timing.rotation import draw_calls, each_once, input_sets
 from harness.timing.turn import FEWEST_BLOCKS, READINGS, Chosen, Turn, choose
 
@@ -151,7 +152,10 @@ class Session:
         precision = self._settings.precision if precision is None else precision
         calls = draw_calls(group, self._seed, self._process)
         self._stages.clear()
+        unpin(worker.pid for worker in self._workers.values())
         turns = [turn for timing in group.running if (turn := self._open(group, timing, calls)) is not None]
+        if self._settings.pinned and all(turn.threads <= SEVERAL_THREADS for turn in turns):
+            pin((worker.pid for worker in self._workers.values()), self._process)
         rng = generator(self._seed, f"{group.operator.name}/{group.case.id}/order", self._process)
         end = time.monotonic() + (self._settings.budget_s / self._settings.processes if seconds is None else seconds)
         block = 0
@@ -183,6 +187,7 @@ class Session:
             timing.peak_bytes = self._peak(turn, stage)
         if timing.prepare_ns is None:
             timing.prepare_ns = received.reply.prepare_ns
+        turn.threads = sum(received.reply.cpu_ns) / max(1, sum(received.reply.wall_ns))
         times = zip(received.reply.device_ns, received.reply.wall_ns, strict=True)
         fastest = max(1, min(wall if device is None else device for device, wall in times))
         turn.calls_per_reading = max(1, min(SHORTEST_READING_NS // fastest, stage.calls_at_once))

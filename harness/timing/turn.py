@@ -58,6 +58,8 @@ class Turn:
         self.timing = timing
         self.audit = audit
         self.calls_per_reading = 1
+        self.threads = 0.0
+        """CPU time over wall time while it was warmed up."""
         self.group = group
         self._process = process
         self._array_type = array_type
