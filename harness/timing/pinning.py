@@ -19,7 +19,7 @@ def pin(pids: Iterable[int], number: int) -> None:
 
 
 def unpin(pids: Iterable[int]) -> None:
-    """Give the first thread of each process all cores that we have, and so to the threads that it starts from now on."""
+    """Give the first thread of each process all cores that we have; threads that it starts then have them too."""
     cores = _cores()
     if cores:
         _place(pids, set(cores))
