@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -328,7 +329,11 @@ def _print_run(command: str, run: Run, as_json: bool, store: str | None) -> NoRe
 
 def main(run: Callable[..., Any] = app) -> None:
     """The entry point of the `harness` command."""
-    run()
+    try:
+        run()
+    except Exception:
+        traceback.print_exc()
+        sys.exit(NOTHING)  # Python's own 1 would say that something is slower
 
 
 if __name__ == "__main__":

@@ -123,7 +123,10 @@ class Stage:
             "poison_bytes": sorted({size for size in self._sizes if size and poison}),
         }
 
+        said: list[bool] = []
+
         def over() -> Sequence[int] | None:
+            said.append(True)
             called()
             return wanted
 
@@ -136,6 +139,11 @@ class Stage:
         try:
             numbers = tuple(range(executed + 1)) if wanted is None else tuple(wanted)
             reply = reply_from(message, len(numbers), len(samples))
+            if not said:
+                raise WireError("it did not say when its calls were over")
+            has_timer = registry.backends[task.declaration.backend].has_timer
+            if not has_timer and any(one is not None for one in reply.device_ns):
+                raise WireError("a device's time from a backend that has no clock of its own")
         except WireError as error:
             self.worker.close()
             raise WorkerFailure("untrusted", str(error)) from None

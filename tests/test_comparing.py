@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.comparing import live
+from harness.comparing import live, pairs
 from harness.comparing.contest import BASE, Contest, contest
 from harness.comparing.deciding import Ratio, holm, level_of, percent, ratio_of, verdict_of
 from harness.comparing.live import Effort, compare_pairs
@@ -117,6 +117,52 @@ def test_the_wall_clock_decides_for_several_threads_and_for_what_waits() -> None
     assert deciding_clock(one, two) == ("wall", "it runs on several threads")
     assert deciding_clock(one, sleeps) == ("wall", "it waits")
     assert deciding_clock([], [])[0] == "wall"
+
+
+def test_one_that_waits_in_every_second_call_is_judged_by_the_wall_clock() -> None:
+    """Where switches are counted, being preempted is told from waiting."""
+    steady = [sample(1e6, 1e6, block=block, voluntary_switches=0) for block in range(10)]
+    lazy = [sample(1e6 + (block % 2) * 6e5, 1e6, block=block, voluntary_switches=block % 2) for block in range(10)]
+    preempted = [sample(1e6 + (block % 2) * 6e5, 1e6, block=block, voluntary_switches=0) for block in range(10)]
+    assert deciding_clock(steady, lazy) == ("wall", "it waits")
+    assert deciding_clock(steady, preempted)[0] == "cpu"
+
+
+def test_slower_by_the_wall_alone_is_unclear_if_nothing_disturbed_it_and_contention_if_something_did(
+    registry: Registry,
+) -> None:
+    for contaminated, verdict in (("", "UNCLEAR"), ("others used 50% of the cores", "SAME")):
+        (one,) = contests(registry, 1)
+        for process in range(4):
+            for block in range(5):
+                same = {"process": process, "block": block, "contaminated": contaminated, "voluntary_switches": 0}
+                one.base.samples.append(sample(1e6 + process, 1e6 + process, **same))
+                one.head.samples.append(sample(1.04e6, 1e6 - process, **same))
+        row = pairs.compared(one, gathered(one.base.samples, one.head.samples), 1.0, 0.05)
+        assert row.verdict == verdict, row.reason
+        assert "wall clock" in row.reason
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "verdict"),
+    [
+        (None, ("untrusted", "it lies"), "FAILED"),
+        (("timeout", "slow"), ("untrusted", "it lies"), "FAILED"),
+        (None, ("unsupported", "no"), "MISSING"),
+        (("timeout", "slow"), None, "UNCLEAR"),
+    ],
+)
+def test_what_fails_while_it_is_timed_has_no_time(
+    registry: Registry, base: tuple[str, str] | None, head: tuple[str, str] | None, verdict: str
+) -> None:
+    (one,) = contests(registry, 1)
+    for process in range(3):
+        one.base.samples.append(sample(1e6, process=process))
+        one.head.samples.append(sample(2e6, process=process))
+    one.base.failure, one.head.failure = base, head
+    row = pairs.compared(one, gathered(one.base.samples, one.head.samples), 0.0, 0.05)
+    assert row.verdict == verdict
+    assert (row.ratio, row.base_ns, row.head_ns, row.wall_ratio) == (None, None, None, None)
 
 
 def test_a_devices_clock_decides_where_every_sample_has_one() -> None:

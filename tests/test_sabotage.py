@@ -652,6 +652,8 @@ def test_an_honest_implementation_is_timed(registry: Registry, operator: str, ca
 THIEVES = {
     "stops_the_clock": ("untrusted", "work is hidden from the worker's clock|where a natural number is right"),
     "stops_the_cpu_clock": ("untrusted", "by the kernel's books for all threads"),
+    "claims_a_device_clock": ("untrusted", "a device's time from a backend that has no clock of its own"),
+    "does_not_say_when_it_is_done": ("untrusted", "did not say when its calls were over|is no list of"),
     "slows_the_clock": ("untrusted", "work is hidden from the worker's clock"),
     "slows_the_clock_a_little": ("untrusted", "work is hidden from the worker's clock"),
     "works_when_it_is_read": ("untrusted", "work is hidden from the worker's clock"),
@@ -674,6 +676,13 @@ def test_a_time_that_was_not_earned_is_never_shown(registry: Registry, thief: st
     assert timing.failure is not None, f"it is shown with {timing.interval()}, {timing.checked} answers judged"
     assert timing.failure[0] == status
     assert re.search(fragment, timing.failure[1])
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2 or sys.platform != "linux", reason="there is no other core to move to")
+def test_a_worker_stays_on_the_cores_that_it_was_given(registry: Registry) -> None:
+    thief = "moves_to_another_core"
+    timing = timings(registry, thief, operator="softmax", case=BENCHMARK, budget_s=0.8)[thief]
+    assert timing.failure == ("untrusted", "while it was timed it moved to cores that it was not given")
 
 
 def test_one_that_errs_in_a_third_of_the_timed_calls_is_found_or_was_very_lucky(registry: Registry) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -72,6 +74,9 @@ def compare(
     from harness import configuration
     from harness.configuration import ConfigurationError
 
+    with contextlib.suppress(ValueError):  # not in the main thread
+        # worktrees go also when a job is cancelled
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = versions or []
     if len(given) < 2:
         fail("compare needs BASE and HEAD; type for example `harness compare HEAD~1 HEAD`", USAGE)

@@ -53,13 +53,17 @@ def compare_two(
         found = compare_stored(*_selected(stored, asked), floor=floor, noise=noise, normalise=normalise)
         return replace(found, spent_s=time.monotonic() - start)
     repository = _repository(base, head, stored)
-    revisions = [("base", base), ("head", head)]
+    # now: a commit that is made meanwhile must not give its name to what was measured
+    words = [versions.in_words(repository, text) for text in (base, head)]
+    revisions = [
+        (label, versions.commit_of(repository, text) or text) for label, text in (("base", base), ("head", head))
+    ]
     with versions.checkouts(repository, revisions, environments.setup, environments.python) as (first, second):
         before, after = side_of(first, repository, asked), side_of(second, repository, asked)
         rows, notes = compare_sides(before, after, asked, progress)
     return Comparison(
-        base=versions.in_words(repository, base),
-        head=versions.in_words(repository, head),
+        base=words[0],
+        head=words[1],
         machine_id=machine.machine_id(machine.describe()),
         rows=tuple(rows),
         notes=tuple(notes),

@@ -41,10 +41,11 @@ class Contest:
 
     @property
     def failure(self) -> tuple[str, tuple[str, str]] | None:
-        """The side that lost its right to a time, with (status, reason)."""
-        for label, timing in self.group.timings.items():
-            if timing.failure is not None:
-                return label, timing.failure
+        """The side that lost its right to a time, with (status, reason); HEAD, if both did."""
+        for label in (HEAD, BASE):
+            failure = self.group.timings[label].failure
+            if failure is not None:
+                return label, failure
         return None
 
 

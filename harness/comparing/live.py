@@ -18,6 +18,7 @@ from harness.comparing.deciding import FEWEST_ROUNDS, holm, level_of
 from harness.comparing.pairs import Gathered, compared, gathered, main_ratio
 from harness.comparing.verdicts import Compared
 from harness.registry import Registry
+from harness.supervisor import trust_of
 from harness.timing.groups import Settings
 from harness.timing.session import Overheads, Session
 
@@ -73,7 +74,9 @@ def compare_pairs(
     """Measure and decide; one row per contest, in their order. A verdict that the budget did not reach is UNCLEAR."""
     overheads: Overheads = {}
     order = np.random.default_rng(seed)
-    together = all(one.base.side == one.head.side for one in contests)
+    together = all(
+        one.base.side == one.head.side and trust_of(one.base.task) == trust_of(one.head.task) for one in contests
+    )
     settings = Settings(
         deadline_s=effort.deadline_s,
         memory_limit=effort.memory_limit,
@@ -107,7 +110,8 @@ def compare_pairs(
         if rounds >= next_look and effort.adaptive:
             _decide(contests, level_of(look), final=False)
             look, next_look = look + 1, max(rounds + 1, int(rounds * LOOK_AGAIN + 0.5))
-    _decide(contests, level_of(look) if effort.adaptive else level_of(-1), final=True)
+    # the looks so far have spent all but as much as the last of them: this is the last one
+    _decide(contests, level_of(look - 1), final=True)
     return [one.row for one in contests if one.row is not None]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.comparing.contest import Contest
+from harness.comparing.contest import HEAD, Contest
 from harness.comparing.deciding import (
     SEVERAL_THREADS,
     WAITING,
@@ -19,7 +19,7 @@ from harness.comparing.deciding import (
     verdict_of,
 )
 from harness.comparing.verdicts import CLOCKS, Compared
-from harness.record import Sample
+from harness.record import WRONG, Sample
 
 CLOCK_WORDS = {"cpu": "CPU clock", "wall": "wall clock", "device": "device's clock"}
 OFTEN = 0.5
@@ -91,13 +91,18 @@ def deciding_clock(base: Sequence[Sample], head: Sequence[Sample]) -> tuple[str,
         if float(np.quantile([one.cpu_ns / max(1, one.wall_ns) for one in side], 0.9)) > SEVERAL_THREADS:
             return "wall", "it runs on several threads"
     for side in sides:
-        if float(np.quantile([_waiting(one) for one in side], 0.25)) > WAITING:
+        shares = [_waiting(one) for one in side]
+        # where the system counts how often a process went to sleep, contention is not mistaken for waiting
+        told = all(one.voluntary_switches is not None for one in side)
+        if float(np.mean(shares) if told else np.quantile(shares, 0.25)) > WAITING:
             return "wall", "it waits"
     return "cpu", "it runs on one thread"
 
 
 def _waiting(sample: Sample) -> float:
     """The share of a sample in which it neither ran nor stood in a queue for a core, at least."""
+    if sample.voluntary_switches == 0:
+        return 0.0  # who is preempted, or loses the core to another machine, does not wait
     idle = sample.wall_ns - sample.cpu_ns - (sample.run_delay_ns or 0)
     return max(0.0, idle / max(1, sample.wall_ns))
 
@@ -141,6 +146,8 @@ def compared(contest: Contest, data: Gathered, adjusted: float, level: float) ->
     """The row of a contest as the evidence stands; `adjusted` is its p-value over the gate, `level` what it must reach
     now."""
     declared = contest.head.task.declaration
+    if contest.failure is not None:
+        data = gathered((), ())  # times of what has failed are none
     verdict, reason = _decision(contest, data, adjusted, level)
     main = main_ratio(data)
     interval = None if main is None else main.interval
@@ -187,9 +194,11 @@ def _decision(contest: Contest, data: Gathered, adjusted: float, level: float) -
     failed = contest.failure
     if failed is not None:
         side, (status, reason) = failed
-        if side == "head":
+        if side == HEAD and status in WRONG:
             return "FAILED", f"in HEAD, while it was timed: {status}: {reason}"
-        return "NEW", f"no time to compare with, in BASE it is {status}: {reason}"
+        if side == HEAD:
+            return "MISSING", f"in HEAD, while it was timed: {status}: {reason}"
+        return "UNCLEAR", f"no time to compare with: in BASE, while it was timed, it is {status}: {reason}"
     main = main_ratio(data)
     if main is None:
         return "UNCLEAR", "no pair of readings was taken; raise --budget"
@@ -197,6 +206,14 @@ def _decision(contest: Contest, data: Gathered, adjusted: float, level: float) -
     verdict = verdict_of(main, adjusted, threshold, level)
     if contest.identical:
         return "SAME", f"identical code and environment; measured anyway: {in_words(main.interval)}"
+    wall = data.ratio("wall")
+    undisturbed = data.contaminated <= OFTEN * data.samples
+    if verdict == "SAME" and data.clock == "cpu" and undisturbed and wall and wall.interval.low > 1.0 + threshold:
+        by_wall = in_words(wall.interval)
+        return (
+            "UNCLEAR",
+            f"{by_wall} by the wall clock, and nothing disturbed it; the CPU clock is equal: does it wait?",
+        )
     return verdict, _reason(verdict, data, main, threshold, adjusted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -64,8 +65,8 @@ def checkouts(
                 if revision != WORKING_TREE:
                     root = Path(scratch) / label
                     what = f"{revision!r} cannot be checked out"
-                    _git(repository, "worktree", "add", "--quiet", "--detach", str(root), revision, what=what)
                     made.append(root)
+                    _git(repository, "worktree", "add", "--quiet", "--detach", str(root), revision, what=what)
                 if setup:
                     _prepare(root, revision, setup)
                 found.append(Checkout(label, root, _interpreter(root, revision, python)))
@@ -87,9 +88,9 @@ def _interpreter(root: Path, revision: str, python: str | None) -> str:
     if python is None:
         return sys.executable
     path = root / python
-    if not path.exists():
+    if not (path.is_file() and os.access(path, os.X_OK)):
         raise VersionError(
-            f"--python {python}: there is no such file in the checkout of {revision}; --setup has to make it, "
+            f"--python {python}: there is no such program in the checkout of {revision}; --setup has to make it, "
             "for example --setup 'python -m venv .venv && .venv/bin/pip install -e .' --python .venv/bin/python"
         )
     return str(path)
@@ -103,6 +104,8 @@ def _git(folder: Path, *arguments: str, what: str) -> str:
             text=True,
             timeout=GIT_DEADLINE_S,
             stdin=subprocess.DEVNULL,
+            # a hook has these set, for a repository and an index that are not ours to touch
+            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise VersionError(f"{what}: git: {error}") from None

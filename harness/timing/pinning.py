@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 SEVERAL_THREADS = 1.1
 """CPU time over wall time from which a call runs on several threads, which one core must not be forced upon."""
+_placed: dict[int, set[int]] = {}
+"""By process: the cores that it was given last."""
 
 
 def pin(pids: Iterable[int], number: int) -> None:
@@ -25,6 +27,15 @@ def unpin(pids: Iterable[int]) -> None:
         _place(pids, set(cores))
 
 
+def is_where_placed(pid: int) -> bool:
+    """Whether a process still has the cores that it was given last, as far as that can be told."""
+    given = _placed.get(pid)
+    try:
+        return given is None or os.sched_getaffinity(pid) == given
+    except OSError:
+        return True  # it has ended
+
+
 def _cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
@@ -33,3 +44,4 @@ def _place(pids: Iterable[int], cores: set[int]) -> None:
     for pid in pids:
         with contextlib.suppress(OSError):  # the process has ended, or a container forbids it
             os.sched_setaffinity(pid, cores)
+            _placed[pid] = cores

@@ -22,13 +22,13 @@ from harness.plan import Task
 from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import Registry
 from harness.stage import Received, Refused, Stage
-from harness.supervisor import trust_of
+from harness.supervisor import PREPARE_S, trust_of
 from harness.timing.audit import Audit, Cost, Overhead
 from harness.timing.device import state as gpu
 from harness.timing.evidence import Evidence, Machine, Watch, peak_bytes, reset_peak, resident_bytes
 from harness.timing.groups import Group, Settings, Side, Timing
 from harness.timing.overhead import overhead_of
-from harness.timing.pinning import SEVERAL_THREADS, pin, unpin
+from harness.timing.pinning import SEVERAL_THREADS, is_where_placed, pin, unpin
 from harness.timing.rotation import draw_calls, each_once, input_sets
 from harness.timing.turn import FEWEST_BLOCKS, READINGS, Chosen, Turn, choose
 
@@ -37,6 +37,8 @@ SHORTEST_READING_NS = 50_000
 MOST_BYTES = 1 << 20
 """Answers of one reading that may be alive at a time, in bytes."""
 MOST_BLOCKS = 400
+FEWEST_TIMED = 2
+"""Blocks of a process that are run and timed, whatever they take."""
 TOUCHED = 16
 """Elements of every input that change before a burst: no answer of an earlier call is right."""
 POISONED = 0.25
@@ -153,24 +155,29 @@ class Session:
         calls = draw_calls(group, self._seed, self._process)
         self._stages.clear()
         unpin(worker.pid for worker in self._workers.values())
-        turns = [turn for timing in group.running if (turn := self._open(group, timing, calls)) is not None]
-        if self._settings.pinned and all(turn.threads <= SEVERAL_THREADS for turn in turns):
-            pin((worker.pid for worker in self._workers.values()), self._process)
         rng = generator(self._seed, f"{group.operator.name}/{group.case.id}/order", self._process)
+        # neither version is always the first
+        running = [group.running[index] for index in rng.permutation(len(group.running))]
+        turns = [turn for timing in running if (turn := self._open(group, timing, calls)) is not None]
+        if self._settings.pinned and all(turn.threads <= SEVERAL_THREADS for turn in turns):
+            pin([worker.pid for worker in self._workers.values()], self._seed + self._process)
         end = time.monotonic() + (self._settings.budget_s / self._settings.processes if seconds is None else seconds)
         block = 0
         for block in range(MOST_BLOCKS):
             alive = [turn for turn in turns if turn.timing.failure is None]
             enough = block >= FEWEST_BLOCKS and all(turn.steady(precision) for turn in alive)
-            if not alive or enough or (block >= 2 and time.monotonic() > end):
+            if not alive or enough or (block >= FEWEST_TIMED and time.monotonic() > end):
                 break
             forward = [alive[index] for index in rng.permutation(len(alive))]
             # for a whole block: what it does to the allocator cancels in the pairs
-            poison = bool(rng.random() < POISONED)
+            poison = block >= FEWEST_TIMED and bool(rng.random() < POISONED)
             for position, turn in enumerate([*forward, *reversed(forward)]):
                 if turn.timing.failure is None:
                     self._burst(turn, calls, block, position, rng, poison=poison)
         for turn in turns:
+            worker = self._workers.get(_trust(turn.timing))
+            if worker is not None and not is_where_placed(worker.pid):
+                turn.timing.failure = "untrusted", "while it was timed it moved to cores that it was not given"
             if turn.timing.failure is None:
                 self._close_turn(turn, calls, block, rng, answers, patience_s)
 
@@ -220,7 +227,7 @@ class Session:
             return False
         for one in chosen if kept else ():
             turn.judge(stage, received, samples, one)
-        if not kept:
+        if not kept or poison:  # what is not audited has no time; its answers are judged
             return True
         turn.add_burst(received, block, position, {one.reading for one in chosen}, evidence)
         return True
@@ -278,17 +285,22 @@ class Session:
         watch = self._watches[trust]
         executed = sum(len(sample) for sample in samples)
         readings = [(watch.read(), self._own.read())]
+        # compilers run in the first request of a fresh process
+        prepare_s = PREPARE_S if rng is None and task.declaration.has_prepare else 0.0
         try:
             received = stage.ask(
                 task,
                 self._declared(side),
                 samples,
-                self._settings.deadline_s,
+                self._settings.deadline_s + prepare_s,
                 poison=poison,
                 called=lambda: readings.append((watch.read(), self._own.read())),
                 # the last one too: what a later call wrote over an answer is seen there
                 wanted=sorted({one.number for one in chosen} | {executed - 1}) if chosen else [],
             )
+            if received.reply.state_changes:
+                changed = received.reply.state_changes
+                raise WorkerFailure("failed", f"while it was timed it changed the state of the process: {changed}")
         except (WorkerFailure, Refused) as failure:
             turn.timing.failure = failure.status, failure.reason
             self._drop(trust, failure)
@@ -337,10 +349,11 @@ class Session:
     def _worker(self, trust: _Trust, side: Side | None) -> WorkerProcess:
         if trust not in self._workers:
             checkout = None if side is None else side.checkout
-            worker = WorkerProcess(
-                memory_limit=self._settings.memory_limit, checkout=checkout, variables=self._settings.variables
-            )
+            # drivers of a device reserve address space without using it
+            limit = 0 if self._declared(side).backends[trust[0]].reserves else self._settings.memory_limit
+            worker = WorkerProcess(memory_limit=limit, checkout=checkout, variables=self._settings.variables)
             self._workers[trust] = worker
+            unpin([worker.pid])
             self._watches[trust] = Watch(worker.pid, self._machine)
         return self._workers[trust]
 

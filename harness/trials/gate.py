@@ -26,7 +26,7 @@ ROWS, SHORTEST = 256, 320
 SLOWED = 3
 """Percent."""
 KINDS = ("unchanged", "one_slower", "fixed_rounds")
-ALARMS = ("SLOWER", "FASTER")
+ALARMS = ("SLOWER", "FASTER", "FAILED", "NEW", "MISSING")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 They know that they are timed from the number of calls for a shape of a benchmark case: the worker does not say.
 """
 
+import os
 import random
 import sys
 import threading
@@ -56,6 +57,49 @@ def stops_the_clock(x, *, dim):
 def stops_the_cpu_clock(x, *, dim):
     """Only the clock that a comparison goes by."""
     main()._cpu_ns = lambda: 0
+    return right(x, dim)
+
+
+@implementation("softmax", backend="numpy")
+def claims_a_device_clock(x, *, dim):
+    """A time by a clock that its backend does not have."""
+    honest = main().clocked
+    if not getattr(honest, "patched", False):
+
+        def clocked(*arguments):
+            return honest(*arguments)._replace(device_ns=1)
+
+        clocked.patched = True
+        main().clocked = clocked
+    return right(x, dim)
+
+
+@implementation("softmax", backend="numpy")
+def does_not_say_when_it_is_done(x, *, dim):
+    """Keeps the message at which the supervisor reads its clocks."""
+    honest = main().wire
+    if not hasattr(honest, "quiet"):
+
+        class Quiet:
+            quiet = True
+
+            def __getattr__(self, name):
+                return getattr(honest, name)
+
+            def send(self, connection, message):
+                if "called" not in message:
+                    honest.send(connection, message)
+
+        main().wire = Quiet()
+        main().Worker._wanted = lambda self, count: []
+    return right(x, dim)
+
+
+@implementation("softmax", backend="numpy")
+def moves_to_another_core(x, *, dim):
+    """The one that nobody else is on, perhaps."""
+    if timed("core", x):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))} if seen["core"] % 2 else {0})
     return right(x, dim)
 
 
