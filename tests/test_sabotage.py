@@ -651,7 +651,7 @@ def test_an_honest_implementation_is_timed(registry: Registry, operator: str, ca
 
 THIEVES = {
     "stops_the_clock": ("untrusted", "work is hidden from the worker's clock|where a natural number is right"),
-    "stops_the_cpu_clock": ("untrusted", "by the kernel's books for all threads"),
+    "stops_the_cpu_clock": ("untrusted", "by the kernel's books for all threads|where a natural number is right"),
     "claims_a_device_clock": ("untrusted", "a device's time from a backend that has no clock of its own"),
     "does_not_say_when_it_is_done": ("untrusted", "did not say when its calls were over|is no list of"),
     "slows_the_clock": ("untrusted", "work is hidden from the worker's clock"),

@@ -24,7 +24,7 @@ class Ours:
 
     def compare(self, percent: int, seconds: float) -> list[Outcome]:
         (row,) = self.comparer([softmax_pair(self.registry, percent)], seconds).rows
-        if row.verdict == "FAILED" or row.ratio is None:
+        if row.verdict == "FAILED" or row.wall_ratio is None:
             raise RuntimeError(row.reason)
         return [
             Outcome(f"{self.name}, CPU clock", _slower(row, "cpu"), row.cpu_ratio),
