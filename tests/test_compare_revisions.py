@@ -146,7 +146,7 @@ def test_worktrees_are_gone_afterwards(commit: Callable[[str], Path]) -> None:
         (["HEAD", "HEAD", "softmaxx"], 5, "the nearest are: softmax"),
         (["HEAD", "HEAD", "--floor", "much"], 2, "--floor much is no share"),
         (["HEAD", "HEAD", "--setup", "exit 7"], 2, "ended with code 7"),
-        (["HEAD", "HEAD", "--python", "no/python"], 2, "no such file in the checkout"),
+        (["HEAD", "HEAD", "--python", "no/python"], 2, "no such program in the checkout"),
         (["a.json", "b.json"], 2, "a.json: no such file"),
         (["--ab", "softmax/numpy/mine", "sum/numpy/builtin"], 5, "no benchmark case in common"),
         (["--ab", "softmax/numpy", "softmax/numpy/mine"], 5, "names both"),

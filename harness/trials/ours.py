@@ -24,7 +24,8 @@ class Ours:
 
     def compare(self, percent: int, seconds: float) -> list[Outcome]:
         (row,) = self.comparer([softmax_pair(self.registry, percent)], seconds).rows
-        if row.verdict == "FAILED" or row.wall_ratio is None:
+        timeless = row.verdict == "UNCLEAR" and row.wall_ratio is None and row.cpu_ratio is None
+        if row.verdict == "FAILED" or timeless:
             raise RuntimeError(row.reason)
         return [
             Outcome(f"{self.name}, CPU clock", _slower(row, "cpu"), row.cpu_ratio),
