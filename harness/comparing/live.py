@@ -25,8 +25,8 @@ from harness.timing.session import Overheads, Session
 ONE_WORKER = {"MALLOC_MMAP_THRESHOLD_": str(2 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
 """Where both versions run in one worker, glibc keeps the memory of arrays up to 2 MiB that they free: both get the same
 pages, and the faults of fresh ones, most of the noise of a small kernel, are gone. Larger arrays are always mapped anew
-(left to itself, glibc changes its mind while it runs). Two workers that keep their memory would keep their luck with it,
-percents of it (which pages share a set of a cache), so there glibc is left alone."""
+(left to itself, glibc changes its mind while it runs). Two workers that keep their memory would keep their luck with
+it, percents of it (which pages share a set of a cache), so there glibc is left alone."""
 BUDGET_PER_TASK_S = 4.0
 MOST_ROUNDS = 40
 SHORTEST_ROUND_S = 0.1
