@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.comparing.contest import contest
-from harness.comparing.counting import with_counts
 from harness.comparing.eligible import standings
-from harness.comparing.live import compare_pairs
-from harness.comparing.revisions import Asked, left_out, row, standing_of
+from harness.comparing.revisions import Asked, measured
 from harness.comparing.verdicts import Compared
 from harness.execute import Progress
 from harness.plan import NothingSelected, Task, plan, require_match
@@ -32,23 +29,15 @@ def compare_abreast(
     side = Side("here", registry)
     wanted = {task.id: task for key in shared for task in (a[key], b[key])}
     found = standings(side, wanted.values(), asked.seed, asked.effort.deadline_s, progress)
-    rows: list[Compared] = []
-    contests = []
-    skipped: list[str] = []
-    for key in shared:
-        one, other = a[key], b[key]
-        verdict, reason = standing_of(found[one.id], found[other.id])
-        if verdict == "":
-            same = one.declaration.id == other.declaration.id
-            contests.append(contest(one, other, (side, side), identical=same, floors=asked.floors(other.id)))
-        elif verdict == "-":
-            skipped.append(reason)
-        else:
-            rows.append(row(other, verdict, reason))
-    measured = compare_pairs(contests, registry, asked.seed, asked.effort, progress)
-    counted, notes = with_counts(contests, measured, asked.seed)
-    rows.extend(counted)
-    return [replace(one, notes=(*one.notes, f"against {first}")) for one in rows], [*left_out(skipped), *notes]
+    rows, notes = measured(
+        [(a[key], b[key]) for key in shared],
+        (side, side),
+        (found, found),
+        lambda one, other: one.id == other.id,
+        asked,
+        progress,
+    )
+    return [replace(one, renamed_from=None, notes=(*one.notes, f"against {first}")) for one in rows], notes
 
 
 def _by_case(registry: Registry, selector: str) -> dict[tuple[str, str], Task]:

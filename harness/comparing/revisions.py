@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,11 +76,11 @@ def compare_sides(base: Side, head: Side, asked: Asked, progress: Progress) -> t
         else:
             open_.append((earlier, task))
     rows.extend(row(task, "MISSING", "it is in BASE and not in HEAD") for task in before.values())
-    measured, notes = _measure(base, head, open_, identity, asked, progress)
+    in_question, notes = _measure(base, head, open_, identity, asked, progress)
     problems = [
         f"{side.label.upper()}: {one.where}: {one.message}" for side in (base, head) for one in side.registry.problems
     ]
-    return [*rows, *measured], [*problems, *identity.notes, *notes]
+    return [*rows, *in_question], [*problems, *identity.notes, *notes]
 
 
 def _selected(side: Side, asked: Asked) -> dict[str, Task]:
@@ -106,18 +106,31 @@ def _measure(
     deadline = asked.effort.deadline_s
     was = standings(base, [old for old, _ in pairs], asked.seed, deadline, progress)
     now = standings(head, [new for _, new in pairs], asked.seed, deadline, progress)
+    return measured(pairs, (base, head), (was, now), identity.same, asked, progress)
+
+
+def measured(
+    pairs: Sequence[tuple[Task, Task]],
+    sides: tuple[Side, Side],
+    found: tuple[Mapping[str, Standing], Mapping[str, Standing]],
+    same: Callable[[Declaration, Declaration], bool],
+    asked: Asked,
+    progress: Progress,
+) -> tuple[list[Compared], list[str]]:
+    """Rows of pairs of tasks, those that are right timed live, and notes; `found` is how the tasks of each side stand,
+    and `same` says which declarations are the same code."""
     rows: list[Compared] = []
     contests: list[Contest] = []
     skipped: list[str] = []
     for old, new in pairs:
-        verdict, reason = standing_of(was[old.id], now[new.id])
+        verdict, reason = standing_of(found[0][old.id], found[1][new.id])
         if verdict == "":
             contests.append(
                 contest(
                     old,
                     new,
-                    (base, head),
-                    identical=identity.same(old.declaration, new.declaration),
+                    sides,
+                    identical=same(old.declaration, new.declaration),
                     floors=asked.floors(new.id),
                     renamed_from=old.id if old.id != new.id else None,
                 )
@@ -126,8 +139,8 @@ def _measure(
             skipped.append(reason)
         else:
             rows.append(row(new, verdict, reason))
-    measured = compare_pairs(contests, head.registry, asked.seed, asked.effort, progress)
-    counted, notes = with_counts(contests, measured, asked.seed)
+    timed = compare_pairs(contests, sides[1].registry, asked.seed, asked.effort, progress)
+    counted, notes = with_counts(contests, timed, asked.seed)
     return [*rows, *counted], [*left_out(skipped), *notes]
 
 
