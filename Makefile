@@ -25,8 +25,13 @@ demo: $(VENV)/installed
 	$(BIN)/harness bench $(DEMO) || [ $$? -eq 3 ]
 	@$(BIN)/harness report
 
+# side by side, one process per core; then, alone on the machine, the tests that take times. A process of pytest that
+# dies is a defect, and the end.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	@code=0; \
+	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m 'not timed' || code=$$?; \
+	$(BIN)/python -m pytest -m timed || code=$$?; \
+	exit $$code
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
@@ -41,6 +46,7 @@ gpu: $(VENV)/installed
 
 # no correct implementation may be rejected, whatever is drawn: everything, over twenty fresh seeds (about two hours)
 seeds: $(VENV)/installed
+	HARNESS_TEST_SAMPLE=all $(BIN)/python -m pytest -m timed tests/test_corpus.py
 	for run in $$(seq 20); do $(BIN)/harness check --store $$(mktemp -d)/results.sqlite | tail -1 || exit 1; done
 
 clean:

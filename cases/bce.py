@@ -58,6 +58,9 @@ def _drawn(case: Case, rng: np.random.Generator) -> tuple[Any, Any]:
             least = {"float64": 1e-300, "float16": 2.0**-24}.get(case.dtype, 2.0**-126)
             p = rng.choice([0.0, 1.0, least, 1 - form.unit], shape)
             target = rng.choice([0.0, 1.0, 0.5], other)
+        case "sure":  # hard targets, and p so near to them that hardly anything is lost
+            target = rng.integers(0, 2, other).astype(float)
+            p = np.abs(np.broadcast_to(target, shape) - 10.0 ** rng.uniform(-9, -7, shape))
         case "even":
             p = np.full(shape, 0.5)
         case "nan_probability" | "probability_above_one" | "probability_below_zero":
@@ -162,6 +165,8 @@ bce = Operator(
     gradient_values=("normal", "uniform", "grid", "even"),
     cost=loss_cost,
     terms=loss_terms,
+    outweighs=lambda terms: 0.45,
+    light="sure",
     redraw=True,
     specification="PyTorch",
     properties=(

@@ -178,6 +178,7 @@ bce_with_logits = Operator(
     gradient_values=("normal", "uniform", "wide", "negative", "grid", "cancelling", "free_targets"),
     cost=loss_cost,
     terms=loss_terms,
+    outweighs=float,
     specification="PyTorch",
     properties=(
         Property("mirrored", mirrored),

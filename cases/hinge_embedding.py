@@ -102,6 +102,7 @@ hinge_embedding = Operator(
     gradient_values=("normal", "uniform", "wide", "grid", "integers", "cancelling", "other_targets"),
     cost=loss_cost,
     terms=loss_terms,
+    outweighs=float,
     redraw=True,
     free=(0,),
     specification="PyTorch",

@@ -182,6 +182,7 @@ kl_div = Operator(
     gradient_values=("normal", "wide", "equal_rows", "grid", "golden"),
     cost=loss_cost,
     terms=loss_terms,
+    outweighs=lambda terms: 64.0 * terms,
     redraw=True,
     free=(0,),
     specification="PyTorch",

@@ -72,6 +72,7 @@ l1 = Operator(
     gradients=gradients_of(gradient, 0, 1),
     cost=loss_cost,
     terms=loss_terms,
+    outweighs=float,
     specification="PyTorch",
     properties=(
         unchanged_by("symmetry", lambda x, t: (t, x)),

@@ -30,7 +30,7 @@ def arithmetic_of(x: Tracked) -> Arithmetic:
     return x.rounding.arithmetic
 
 
-def rescalings(x: Tracked) -> int:
+def rescalings(x: Tracked) -> float:
     """How often a running maximum may grow along the classes, by the claim; 0 for an oracle."""
     return 0 if x.rounding is None else arithmetic_of(x).rescales(x.shape[class_axis(x.shape)])
 

@@ -120,6 +120,7 @@ margin_ranking = Operator(
     gradient_values=("normal", "uniform", "wide", "grid", "integers", "cancelling", "zero_targets", "free_targets"),
     cost=loss_cost,
     terms=loss_terms,
+    outweighs=float,
     redraw=True,
     free=(0, 1),
     specification="PyTorch",

@@ -151,6 +151,7 @@ mean = Operator(
     revealing=OF_MEAN,
     specification="PyTorch",
     terms=terms,
+    outweighs=float,
     properties=(
         PERMUTED,
         TRANSPOSED,

@@ -62,6 +62,7 @@ mse = Operator(
     gradients=gradients_of(gradient, 0, 1),
     cost=loss_cost,
     terms=loss_terms,
+    outweighs=lambda terms: 2.0 * terms**0.5,
     specification="PyTorch",
     properties=(Property("symmetry", swapped), Property("power_of_two_scaling", scaled)),
     mutants=(

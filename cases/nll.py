@@ -138,6 +138,7 @@ nll = Operator(
     gradient_values=("normal", "wide", "grid", "integers", "all_ignored"),
     cost=gather_cost,
     terms=batch_terms,
+    outweighs=float,
     redraw=True,
     specification="PyTorch",
     properties=(

@@ -146,6 +146,7 @@ poisson_nll = Operator(
     gradient_values=("normal", "uniform", "grid", "rates", "fractions", "many"),
     cost=loss_cost,
     terms=loss_terms,
+    outweighs=lambda terms: float(np.log(terms)) + 1.0,
     redraw=True,
     free=(0,),
     specification="PyTorch",

@@ -107,6 +107,7 @@ smooth_l1 = Operator(
     gradient_values=("normal", "uniform", "wide", "grid", "integers", "cancelling", "line"),
     cost=loss_cost,
     terms=loss_terms,
+    outweighs=float,
     specification="PyTorch",
     properties=(
         unchanged_by("symmetry", lambda x, t: (t, x)),

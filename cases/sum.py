@@ -78,6 +78,7 @@ sum = Operator(
     revealing=OF_SUM,
     specification="PyTorch",
     terms=terms,
+    outweighs=float,
     properties=(
         PERMUTED,
         TRANSPOSED,

@@ -46,7 +46,8 @@ def worker_command(checkout: Checkout | None) -> list[str]:
 
 def worker_environment() -> Mapping[str, str]:
     """The supervisor's environment without what tells a plugin about this run."""
-    hidden = ("HARNESS_", "PYTEST_")
+    server = ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASS", "PGSERVICE", "PGSSL", "PGOPTIONS")
+    hidden = ("HARNESS_", "PYTEST_", *server)  # how a store on PostgreSQL is reached, too
     return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
 
 

@@ -3,50 +3,77 @@
 from __future__ import annotations
 
 import json
-import sys
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
+
+from harness import interruption
+
+if __name__ == "__main__":
+    interruption.end_at_once()
 
 import typer
+from typer.core import TyperGroup
 
 from harness.commands.compare import compare
 from harness.commands.doctor import doctor
+from harness.commands.ending import run_and_exit
 from harness.commands.history import history
+from harness.commands.import_ import import_
+from harness.commands.judge import judge
+from harness.commands.machines import machines
+from harness.commands.running import Given, execute, print_run
+from harness.commands.store import app as store_commands
 from harness.options import (
     Budget,
     Cases,
+    ClusterOption,
+    DurationsOption,
     Json,
     Operators,
     Plugins,
     Resume,
+    Sandbox,
     Seed,
     Selectors,
     SettledTimeout,
+    ShardOption,
     StoreUrl,
     Timeout,
+    seconds,
 )
 from harness.terminal import (
+    INTERRUPTED,
     NOTHING,
     OK,
     USAGE,
     WRONG_RESULT,
-    Progress,
     fail,
     load,
-    open_store,
+    open_to_read,
     print_problems,
+    progress_of,
     say,
-    settled,
 )
 
 if TYPE_CHECKING:
-    from harness.api import Run
+    from harness.revealing import Found
+
+
+class _Interruptible(TyperGroup):
+    """Ctrl-C ends every command with one line and code 130; those that keep something say so themselves."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            fail("interrupted", INTERRUPTED)
+
 
 app = typer.Typer(
     name="harness",
+    cls=_Interruptible,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -66,6 +93,13 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     parquet = "parquet"
+    latex = "latex"
+    pytest_benchmark = "pytest-benchmark"
+    asv = "asv"
+    google_benchmark = "google-benchmark"
+    bencher = "bencher"
+    github_action = "github-action"
+    junit = "junit"
 
 
 @app.command("list")
@@ -74,6 +108,7 @@ def list_(
     plugin: Plugins = None,
     operators: Operators = None,
     cases: Cases = None,
+    sandbox: Sandbox = None,
     as_json: Json = False,
 ) -> None:
     """What exists, what is missing here, and how to install it."""
@@ -103,11 +138,15 @@ def check(
     seed: Seed = None,
     timeout: SettledTimeout = None,
     resume: Resume = False,
+    shard: ShardOption = None,
+    durations: DurationsOption = None,
+    cluster: ClusterOption = None,
+    sandbox: Sandbox = None,
     as_json: Json = False,
 ) -> None:
     """Conformance only: exact gates, error bounds, structure, laws. Exit code 3 if anything is wrong."""
-    run = _execute("check", selectors, plugin, operators, cases, store, seed, None, timeout, resume, None)
-    _print_run("check", run, as_json, store)
+    given = Given("check", selectors or [], plugin, operators, cases, store, as_json, shard, durations, cluster)
+    print_run(given, execute(given, seed, None, timeout, resume, None))
 
 
 @app.command()
@@ -123,15 +162,23 @@ def bench(
     ] = None,
     timeout: SettledTimeout = None,
     resume: Resume = False,
+    shard: ShardOption = None,
+    durations: DurationsOption = None,
+    cluster: ClusterOption = None,
+    sandbox: Sandbox = None,
     as_json: Json = False,
 ) -> None:
     """Conformance, then the times of what was right; the run is stored."""
-    run = _execute("bench", selectors, plugin, operators, None, store, seed, budget, timeout, resume, processes)
-    _print_run("bench", run, as_json, store)
+    given = Given("bench", selectors or [], plugin, operators, None, store, as_json, shard, durations, cluster)
+    print_run(given, execute(given, seed, budget, timeout, resume, processes))
 
 
 app.command()(compare)
 app.command()(history)
+app.command()(machines)
+app.command()(judge)
+app.command("import")(import_)
+app.add_typer(store_commands, name="store")
 
 
 @app.command()
@@ -143,6 +190,7 @@ def reveal(
     dtype: Annotated[str, typer.Option(help="The dtype of the terms.")] = "float32",
     svg: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Draw each tree as SVG into this folder.")] = None,
     timeout: Timeout = 60.0,
+    sandbox: Sandbox = None,
     as_json: Json = False,
 ) -> None:
     """The order in which a reduction adds up, revealed by probing, and held against what its author declares.
@@ -152,7 +200,7 @@ def reveal(
     from harness import revealing
     from harness.plan import NothingSelected
 
-    progress = Progress(sys.stderr.isatty())
+    progress = progress_of(quiet=as_json)
     registry = load(plugin, operators)
     try:
         found = revealing.reveal_all(registry, selectors, n, dtype, timeout, progress)
@@ -178,28 +226,36 @@ def fuzz(
     plugin: Plugins = None,
     operators: Operators = None,
     seed: Seed = None,
-    budget: Annotated[float, typer.Option(metavar="SECONDS", help="Time for each implementation.")] = 30.0,
+    budget: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Time for each implementation.", callback=seconds)
+    ] = 30.0,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder that findings are kept in.")] = Path(
         ".harness/regressions"
     ),
     timeout: Timeout = 60.0,
+    sandbox: Sandbox = None,
     as_json: Json = False,
 ) -> None:
     """Search for a failing input, shrink it, and keep it as a case. Exit code 3 if one was found."""
     from harness import searching
     from harness.plan import NothingSelected
 
-    progress = Progress(sys.stderr.isatty())
+    progress = progress_of(quiet=as_json)
     registry = load(plugin, operators)
+    outcomes, found = [], []
     try:
-        outcomes = searching.search_all(registry, selectors, seed, budget, timeout, progress)
+        for outcome in searching.search_all(registry, selectors, seed, budget, timeout, progress):
+            outcomes.append(outcome)
+            found.append(searching.keep(outcome, output))  # at once: a later search may be interrupted
+    except KeyboardInterrupt:
+        kept = ", ".join(sorted({str(one["file"]) for one in found if one["file"]})) or "nothing"
+        fail(f"interrupted; {len(found)} were searched, found and kept: {kept}", INTERRUPTED)
     except NothingSelected as nothing:
         fail(str(nothing), NOTHING)
     except ImportError as missing:
         fail(f"{missing}; type: pip install 'kernel-harness[fuzz]'", USAGE)
     finally:
         progress.close()
-    found = [searching.keep(outcome, output) for outcome in outcomes]
     if as_json:
         print(json.dumps(found, indent=1))
     else:
@@ -213,15 +269,35 @@ def report(
     store: StoreUrl = None,
     format: Annotated[Format, typer.Option(help="What to write.")] = Format.html,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; '-' is stdout.")] = None,
+    trees: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65536, help="Reveal and draw trees of N terms; runs implementations.")
+    ] = 0,
+    plugin: Plugins = None,
+    operators: Operators = None,
+    timeout: Timeout = 60.0,
+    sandbox: Sandbox = None,
 ) -> None:
-    """One self-contained HTML file about a run (default: the newest), or the same as markdown, CSV, JSON or Parquet."""
-    from harness.reporting import write_report
+    """One self-contained HTML file about a run (default: the newest), or as markdown, CSV, JSON, Parquet or LaTeX.
 
-    with open_store(store) as opened:
+    Or as another tool has it: pytest-benchmark, asv (a folder), google-benchmark, bencher, github-action, junit.
+    """
+    from harness.reporting import write_report
+    from harness.schema import StoreError
+
+    def reveal(ids: Collection[str]) -> Sequence[Found]:
+        from harness.revealing import reveal_those
+
+        return reveal_those(load(plugin, operators), ids, trees, "float32", timeout, progress_of(quiet=False))
+
+    with open_to_read(store) as opened:
         try:
-            written = write_report(opened, run, format.value, output)
+            written = write_report(opened, run, format.value, output, reveal if trees else None)
+        except StoreError:
+            raise  # the store is named where it was opened
         except LookupError as error:
             fail(str(error.args[0] if error.args else error), NOTHING)
+        except (OSError, ValueError) as error:
+            fail(str(error), USAGE)
     if written is not None:
         print(written)
 
@@ -237,6 +313,7 @@ def kernels(
         list[str] | None, typer.Option("--arch", metavar="SM", help="Default: sm_80, sm_90 and sm_100.")
     ] = None,
     block: Annotated[int, typer.Option(min=32, max=1024, help="Threads of a block, for the occupancy.")] = 256,
+    sandbox: Sandbox = None,
     as_json: Json = False,
 ) -> None:
     """What CUDA kernels need, compiled without a GPU: registers, spills, shared memory, occupancy, instructions."""
@@ -257,83 +334,9 @@ def kernels(
         print_figures(rows)
 
 
-def _execute(
-    command: str,
-    selectors: list[str] | None,
-    plugin: list[str] | None,
-    operators: list[str] | None,
-    cases: list[str] | None,
-    store: str | None,
-    seed: int | None,
-    budget: float | None,
-    timeout: float | None,
-    resume: bool,
-    processes: int | None,
-) -> Run:
-    from harness import api, configuration
-    from harness.declare import DeclarationError
-    from harness.execute import Options
-    from harness.plan import NothingSelected
-    from harness.supervisor import DEADLINE_S
-    from harness.timing.groups import Settings
-
-    file = configuration.with_options(
-        settled(), plugins=plugin, operators=operators, seed=seed, budget_s=budget, processes=processes
-    )
-    options = Options(
-        budget_s=file.budget_s,
-        deadline_s=timeout or file.timeout_s or DEADLINE_S,
-        settings=Settings() if file.processes is None else Settings(processes=file.processes),
-    )
-    progress = Progress(sys.stderr.isatty())
-    try:
-        return api.run(
-            command,
-            selectors or [],
-            plugins=file.plugins,
-            operators=file.operators,
-            cases=cases or [],
-            store=configuration.store_of(store, file),
-            seed=file.seed,
-            options=options,
-            progress=progress,
-            resume=resume,
-        )
-    except NothingSelected as nothing:
-        fail(str(nothing), NOTHING)
-    except LookupError as unknown:
-        fail(str(unknown.args[0]), NOTHING)
-    except (DeclarationError, ImportError, ValueError) as wrong:
-        fail(str(wrong), USAGE)
-    except KeyboardInterrupt:
-        fail(f"interrupted; what was finished is stored, `harness {command} --resume` goes on", 130)
-    finally:
-        progress.close()
-
-
-def _print_run(command: str, run: Run, as_json: bool, store: str | None) -> NoReturn:
-    from harness.execute import exit_code
-
-    code = exit_code(command, run.checked, run.timed)
-    if as_json:
-        from harness.reports import json_rows
-
-        print(json_rows(run.records))
-    else:
-        from harness.configuration import store_of
-        from harness.reporting import print_summary
-
-        print_summary(command, run, store_of(store, settled()))
-    raise typer.Exit(code)
-
-
 def main(run: Callable[..., Any] = app) -> None:
     """The entry point of the `harness` command."""
-    try:
-        run()
-    except Exception:
-        traceback.print_exc()
-        sys.exit(NOTHING)  # Python's own 1 would say that something is slower
+    run_and_exit(run)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ A list or a floor that is typed takes the place of the whole of the file's.
     processes = 3
     timeout_s = 60
     seed = 7
+    sandbox = "require"                     # as --sandbox: auto, require or off
+    cluster = "tcp://10.0.0.1:8786"         # as --cluster
 
     [tool.harness.compare]
     selectors = ["softmax", "sum/*"]
@@ -42,6 +44,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.comparing.deciding import FLOOR
+from harness.documents import UnreadableFile, bytes_of, harmless
 from harness.nearest import nearest
 from harness.plan import Selection
 
@@ -54,6 +57,7 @@ MOST_BUDGET_S = 7 * 24 * 3600.0
 MOST_TIMEOUT_S = 24 * 3600.0
 MOST_PROCESSES = 20
 MOST_SHOWN = 80
+LARGEST_BYTES = 10_000_000
 
 _SHARE = 'write a share like 0.01 or "1 %"'
 _PATHS = 'write a list of paths like ["kernels"]'
@@ -66,6 +70,8 @@ RIGHT = {
     "processes": f"write a whole number from 1 to {MOST_PROCESSES}",
     "timeout_s": f"write seconds, above 0 and at most {MOST_TIMEOUT_S:.0f} (a day)",
     "seed": "write a whole number from 0 to 2**63 - 1",
+    "sandbox": 'write "auto", "require" or "off"',
+    "cluster": 'write the address of a scheduler like "tcp://10.0.0.1:8786", a scheduler file, or "local"',
     "compare": "write a table [tool.harness.compare]",
     "selectors": 'write a list of selectors like ["softmax", "sum/*"]',
     "floor": _SHARE,
@@ -109,6 +115,8 @@ class Configuration:
     processes: int | None = None
     timeout_s: float | None = None
     seed: int | None = None
+    sandbox: str | None = None
+    cluster: str | None = None
     compare: CompareSettings = field(default_factory=CompareSettings)
 
 
@@ -210,18 +218,20 @@ def share(value: object) -> float:
 
 def _tools(path: Path) -> dict[str, Any]:
     try:
-        tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{_shown(path)}: is no TOML: {error}") from None
-    except OSError as error:
-        raise ConfigurationError(f"{_shown(path)}: cannot be read: {error.strerror}") from None
+        tools = tomllib.loads(bytes_of(Path(_shown(path)), LARGEST_BYTES).decode("utf-8")).get("tool", {})
+    except UnreadableFile as error:
+        raise ConfigurationError(str(error)) from None
+    except RecursionError:
+        raise ConfigurationError(f"{_shown(path)}: is nested too deeply") from None
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
+        raise ConfigurationError(f"{_shown(path)}: is no TOML: {harmless(str(error), 300)}") from None
     return tools if isinstance(tools, dict) else {}
 
 
 @cache
 def _model() -> type[BaseModel]:
     """What a file may say. Strict: a number in quotes is text, true is no number."""
-    from typing import Annotated
+    from typing import Annotated, Literal
 
     from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -250,6 +260,8 @@ def _model() -> type[BaseModel]:
         processes: Annotated[int, Field(ge=1, le=MOST_PROCESSES)] | None = None
         timeout_s: Annotated[float, Field(gt=0, le=MOST_TIMEOUT_S, allow_inf_nan=False)] | None = None
         seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+        sandbox: Literal["auto", "require", "off"] | None = None
+        cluster: Text | None = None
         compare: Annotated[Compare, Field(default_factory=Compare)]
 
     return Harness
@@ -285,12 +297,12 @@ def _place(path: Path, where: Sequence[str | int]) -> str:
     while len(keys) > 1 and keys[0] in ("compare", "floors"):
         tables.append(str(keys.pop(0)))
     name, *items = keys
-    index = "".join(f"[{item}]" for item in items)
+    index = "".join(f"[{harmless(str(item))}]" for item in items)
     return f"{_shown(path)}: [{'.'.join(tables)}] {_key(str(name))}{index}"
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+    return name if re.fullmatch(rf"[A-Za-z0-9_-]{{1,{MOST_SHOWN}}}", name) else _toml(name)
 
 
 def _toml(value: object) -> str:

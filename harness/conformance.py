@@ -14,7 +14,7 @@ from harness.judge.verdict import Judged, Verdict, broken_law, judge_answer, sam
 from harness.plan import Task
 from harness.process import WorkerProcess
 from harness.registry import Registry
-from harness.stage import Received, Refused, Stage
+from harness.stage import Received, Refused, Stage, outweighed_inputs
 
 LARGE = 1 << 16
 """Elements above which a case is not also put to the laws: its own answers are judged, on every draw."""
@@ -181,7 +181,11 @@ def _judge_again(
 ) -> Verdict:
     """New values at the addresses of the first request, and an answer that must outlive the next call."""
     claim = task.declaration.accumulation
-    draws = [draw_inputs(operator, task.case, generator(seed, task.id, number)) for number in (1, 2)]
+    # in the first of them half of a long sum is not as near as the whole
+    draws = [
+        draw(operator, task.case, generator(seed, task.id, number))
+        for number, draw in enumerate((outweighed_inputs, draw_inputs), 1)
+    ]
     calls = [truth(operator, task.case, inputs, claim) for inputs in draws]
     received = _ask(task, registry, worker, calls, deadline_s)
     answers, failure = _judge_all(task, operator, registry, calls, received)

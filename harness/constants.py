@@ -66,7 +66,7 @@ def measure(registry: Registry, progress: Callable[[str], None]) -> tuple[list[C
         }  # fmt: skip
         if not declared:
             continue
-        worker = WorkerProcess()
+        worker = WorkerProcess(plugin="", devices=registry.backends[backend].reserves)
         try:
             for function, one in sorted(declared.items()):
                 for dtype in registry.backends[backend].dtypes:

@@ -241,7 +241,11 @@ class Operator:
     the answer (default: the case's own). `terms(case)` is how many elements one output adds up (None: nothing is added
     up). `redraw` says that inputs have a domain (labels, probabilities): while calls are timed, changed elements are
     taken from a fresh draw. `free` are the numbers of the inputs that may hold any value (default: all floating ones,
-    none where `redraw` is set). `revealing` says how its additions are probed (`harness reveal`).
+    none where `redraw` is set). `revealing` says how its additions are probed (`harness reveal`). `outweighs(terms)` is
+    how large an element of the first input has to be for its term to be as much as that many others together (None: no
+    term can be): the timed inputs of long sums hold a few such, since the bound of a sum of a million in any order is
+    wider than what half of them are worth. Where no term can be as much as a million of the usual ones, the timed
+    inputs of long sums are drawn from the family `light`.
 
     An operator with a random answer declares `accept(case, inputs, answer)`, which returns why a draw of the answer is
     not what the operator promises, or an empty text, at a stated false-alarm rate; of its oracle only the shape counts,
@@ -265,6 +269,8 @@ class Operator:
     redraw: bool = False
     revealing: Revealing | None = None
     free: tuple[int, ...] | None = None
+    outweighs: Callable[[int], float] | None = None
+    light: str = ""
     accept: Callable[[Case, tuple[np.ndarray, ...], np.ndarray], str] | None = None
 
     def __post_init__(self) -> None:
@@ -274,3 +280,9 @@ class Operator:
                 if case.id in seen:
                     raise DeclarationError(f"operator {self.name}: two cases are called {case.id}; drop one")
                 seen.add(case.id)
+        for case in self.benchmarks:
+            if case.layout == "expanded":  # elements share memory, and change between timed calls
+                raise DeclarationError(
+                    f"operator {self.name}: benchmark {case.id}: the layout expanded is for conformance only; "
+                    "name another layout"
+                )

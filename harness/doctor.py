@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 import harness.machine as machine
 from harness import constants
@@ -17,6 +18,7 @@ from harness.implement import Declaration
 from harness.plan import plan
 from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import BackendInfo, Registry
+from harness.sandbox import policy, probing
 from harness.supervisor import Supervisor, fresh_seed
 from harness.timing.ceiling import Ceilings
 from harness.worker import clocked
@@ -28,6 +30,7 @@ WORKING_SETS = (1 << 16, 1 << 20, 1 << 24, 1 << 28)
 MANY_TASKS = 100_000
 CHECKS = 300
 CALLS = 50_000
+STARTS = 15
 
 Finding = dict[str, Any]
 """topic, name, value, advice (what to do, or an empty string)."""
@@ -36,7 +39,7 @@ Finding = dict[str, Any]
 def diagnose(registry: Registry, *, overhead: bool, progress: Callable[[str], None]) -> list[Finding]:
     """Everything that is worth knowing before numbers from this machine are believed."""
     described = machine.describe()
-    findings = [*_backends(registry, progress), *_machine(described), *_load(), *_problems(registry)]
+    findings = [*_backends(registry, progress), *_machine(described), *_load(), *_sandbox(), *_problems(registry)]
     progress("measuring copy rates")
     ceilings = Ceilings()
     for size in WORKING_SETS:
@@ -78,7 +81,7 @@ def _backends(registry: Registry, progress: Callable[[str], None]) -> list[Findi
 
 
 def _ask_backend(info: BackendInfo) -> Finding:
-    worker = WorkerProcess()
+    worker = WorkerProcess(plugin=info.path, devices=info.reserves)
     start = time.perf_counter()
     try:
         message = {"name": info.name, "module": info.module, "path": info.path}
@@ -111,6 +114,37 @@ def _load() -> list[Finding]:
     return [_finding("machine", "load of the last minute", f"{load:.2f} on {cores} cores", advice)]
 
 
+def _sandbox() -> list[Finding]:
+    """Which layers hold around a worker here, tried on a process that does nothing."""
+    mode = policy.chosen()
+    findings = [_finding("sandbox", "mode", mode, "" if mode != "off" else "plugins run with your rights")]
+    policy.choose("auto")
+    try:
+        held = probing.probe()
+    finally:
+        policy.choose(mode)
+    if held is None:
+        return [*findings, _finding("sandbox", "all layers", "missing", "it needs Linux; run plugins in a container")]
+    for name, needed in {**policy.LAYERS, **policy.OPTIONAL}.items():
+        why = held.found.get(name, "it was not tried")
+        version = f" (version {held.found['landlock_abi']})" if name == "landlock" else ""
+        findings.append(
+            _finding("sandbox", name, f"missing: {why}" if why else f"holds{version}", needed if why else "")
+        )
+    if held.found.get("landlock_abi") == "1":
+        advice = "Linux 5.19 allows them; inside, Python copies instead, and a compiler that renames says EXDEV"
+        findings.append(
+            _finding("sandbox", "renames between folders", "refused to programs that plugins start", advice)
+        )
+    if closed := held.found.get("closed"):
+        advice = "plugins cannot read there: mount it again, or unmount it, if they need it"
+        findings.append(_finding("sandbox", "cannot be opened", closed, advice))
+    if not hasattr(os, "geteuid") or os.geteuid() == 0:
+        advice = "do not run as root, or limit the container (--pids-limit)"
+        findings.append(_finding("sandbox", "number of processes", "not limited for the superuser", advice))
+    return findings
+
+
 def _problems(registry: Registry) -> list[Finding]:
     return [_finding("declaration", one.where, "cannot be used", one.message) for one in registry.problems]
 
@@ -121,7 +155,7 @@ def _problems(registry: Registry) -> list[Finding]:
 def measure_overhead(registry: Registry, progress: Callable[[str], None]) -> list[Finding]:
     """The costs that the project promises to keep: per check, per timed call, and for a large plan."""
     progress("measuring the harness's own cost")
-    return [_per_check(registry), _per_timed_call(), *_large_plan(registry)]
+    return [_per_check(registry), _per_timed_call(), *_large_plan(registry), _sandboxed_start()]
 
 
 def _per_check(registry: Registry) -> Finding:
@@ -162,6 +196,35 @@ def _per_timed_call() -> Finding:
     return _finding("overhead", "timing adds to one call, beyond the clock reads", value)
 
 
+def _sandboxed_start() -> Finding:
+    """What the sandbox adds to the start of a worker: with it and without, in turn."""
+
+    def started() -> tuple[float, float]:
+        start = time.perf_counter()
+        worker = WorkerProcess()
+        try:
+            worker.ask({"do": "trim"}, 60.0)
+            elapsed = time.perf_counter() - start
+            spent = psutil.Process(worker.pid).cpu_times()
+        finally:
+            worker.close()
+        return elapsed, spent.user + spent.system
+
+    mode = policy.chosen()
+    differences = []
+    try:
+        for _ in range(STARTS):
+            policy.choose("off")
+            without = started()
+            policy.choose("auto")
+            differences.append([1e3 * (inside - outside) for inside, outside in zip(started(), without, strict=True)])
+    finally:
+        policy.choose(mode)
+    wall, cpu = map(statistics.median, zip(*differences, strict=True))
+    value = f"{wall:.0f} ms, {cpu:.0f} ms of them on a processor (medians of {STARTS} differences)"
+    return _finding("overhead", "the sandbox adds to the start of a worker", value)
+
+
 def _large_plan(registry: Registry) -> list[Finding]:
     """Time and memory to plan many tasks and write their ids."""
     import dataclasses
@@ -183,9 +246,10 @@ def _large_plan(registry: Registry) -> list[Finding]:
 
 def print_findings(findings: list[Finding]) -> None:
     """A table on stdout, topic by topic."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from harness.fitting import show
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("topic", "name", "value", "what to do"):
@@ -195,4 +259,4 @@ def print_findings(findings: list[Finding]) -> None:
         topic = one["topic"] if one["topic"] != last else ""
         last = one["topic"]
         table.add_row(*(Text(str(cell)) for cell in (topic, one["name"], one["value"], one["advice"])))
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    show([table])

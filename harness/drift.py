@@ -156,10 +156,8 @@ def _steps(calm: np.ndarray, weeks: np.ndarray, cuts: Sequence[int], drifts: boo
 
 
 def _sized(calm: np.ndarray, weeks: np.ndarray, cuts: Sequence[int], drifts: bool, noise: Noise) -> list[Step]:
-    """Each step's size with a t interval; runs that repeat each other count as fewer (AR(1))."""
     """Each step's size by least squares, beside the drift where there is one, with a t interval; runs that repeat each
-    other count as fewer."""
-
+    other count as fewer (AR(1))."""
     levels: np.ndarray = (np.arange(len(calm))[:, None] >= np.array([0, *cuts])).astype(float)
     design = np.column_stack([levels, weeks - weeks.mean()]) if drifts else levels
     inverse = np.linalg.pinv(design.T @ design)
@@ -227,9 +225,12 @@ def _daily(logs: np.ndarray, weeks: np.ndarray, cuts: Sequence[int]) -> list[Day
     found = []
     for first, last in zip([0, *cuts], [*cuts, len(logs)], strict=True):
         breaks = np.flatnonzero(np.diff(group[first:last])) + 1
-        medians = [float(np.median(part)) for part in np.split(logs[first:last], breaks)]
-        times = [float(np.mean(part)) for part in np.split(weeks[first:last], breaks)]
-        found.append((np.array(medians), np.array(times)))
+        starts = np.concatenate([[0], breaks])
+        counts = np.diff(np.append(starts, last - first))
+        # in order within each day: the median is the middle, for all days at once
+        ordered = logs[first:last][np.lexsort((logs[first:last], group[first:last]))]
+        medians = (ordered[starts + (counts - 1) // 2] + ordered[starts + counts // 2]) / 2.0
+        found.append((medians, np.add.reduceat(weeks[first:last], starts) / counts))
     return found
 
 

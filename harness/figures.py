@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,9 +52,10 @@ def figures(
 
 def print_figures(rows: Sequence[Row]) -> None:
     """A table on stdout; what differs between architectures is told by rows of their own."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from harness.fitting import show
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("source", "kernel", "for"):
@@ -77,4 +77,4 @@ def print_figures(rows: Sequence[Row]) -> None:
             ", ".join(f"{name} {count}" for name, count in mix) or "(no disassembler)",
         )
         table.add_row(*(Text(str(cell)) for cell in cells))
-    Console(width=None if sys.stdout.isatty() else 180).print(table)
+    show([table], 180)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.comparing.deciding import holm
 from harness.drift import Findings, find
-from harness.series import Machine, Point, Series, read, read_run
+from harness.machines import machine_changes
+from harness.series import Machine, Point, Read, Series, read, read_run
+from harness.shifts import MachineChange
 from harness.timing.statistics import Interval
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ class History:
     """One task's series and what it shows. `p_value` of no drift is adjusted over all tasks looked at (Holm).
 
     `verdict` is `slower` or `faster` where it drifts, `changed` where it only steps, `steady`, or `unknown` where the
-    runs are too few. `trend` is the drift per week in percent with its 95 % interval, steps taken out.
+    runs are too few. `trend` is the drift per week in percent with its 95 % interval, steps taken out. `taken` are the
+    changes of the machine as a whole that were taken out of the times before anything was looked for in them.
     """
 
     series: Series
@@ -62,6 +65,7 @@ class History:
     trend: Interval | None
     p_value: float | None
     verdict: str
+    taken: tuple[MachineChange, ...] = ()
 
     @property
     def newest(self) -> Point | None:
@@ -92,25 +96,29 @@ class History:
             "newest_ns": series.time_ns(newest) if newest else None,
             "noise_percent": None if math.isnan(self.findings.noise) else 100.0 * self.findings.noise,
             "trend_percent_per_week": trend.estimate if trend else None,
-            "trend_low": trend.low if trend else None,
-            "trend_high": trend.high if trend else None,
+            "trend_low_percent_per_week": trend.low if trend else None,
+            "trend_high_percent_per_week": trend.high if trend else None,
             "trend_p_value": self.p_value,
             "trend_reason": self.findings.too_short,
+            "machine_changes": [change.as_data() for change in self.taken],
             "change_points": [change.as_data() for change in self.changes],
             "gap_reasons": [f"{point.run_id}: {point.status}: {point.reason}" for point in series.gaps],
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Histories:
-    """The histories of the selected tasks on one machine; `machines` are all that hold runs of them."""
+    """The histories of the selected tasks on one machine; `machines` are all that hold runs of them. `machine_changes`
+    are what all tasks of this machine share, be it the machine's or not."""
 
     machine_id: str
     rows: tuple[History, ...]
     machines: tuple[Machine, ...]
+    machine_changes: tuple[MachineChange, ...] = ()
 
     def frame(self) -> pd.DataFrame:
-        """One row per task, columns as the keys of `History.as_data`."""
+        """One row per task, columns as the keys of `History.as_data`; instead of its lists, the number of change points
+        and the newest of them, and the newest reason of a gap."""
         from harness.reports.history import histories_frame
 
         frame: pd.DataFrame = histories_frame(self)
@@ -122,6 +130,28 @@ class Histories:
 
         frame: pd.DataFrame = points_frame(self)
         return frame
+
+    def changes(self) -> pd.DataFrame:
+        """One row per task and change point: sizes in percent with 95 % intervals, and the commits around it."""
+        from harness.reports.history import changes_frame
+
+        frame: pd.DataFrame = changes_frame(self)
+        return frame
+
+    def __repr__(self) -> str:
+        from harness.reports.display import as_text, of_histories
+
+        return str(as_text(of_histories(self)))
+
+    def _repr_html_(self) -> str:
+        from harness.reports.display import as_html, of_histories
+
+        return str(as_html(of_histories(self)))
+
+    def _repr_markdown_(self) -> str:
+        from harness.reports.display import as_markdown, of_histories
+
+        return str(as_markdown(of_histories(self)))
 
 
 def histories(
@@ -135,33 +165,53 @@ def histories(
     """What the runs of a store show of the selected tasks. Raises harness.series.NoSeries where there are none, and
     ImportError with a hint where the library for change points is missing."""
     found = read(store, selectors, machine=machine, last=last, since=since)
-    return Histories(found.machine_id, explain(found.series), found.machines)
+    return _whole(store, found)
 
 
 def run_histories(store: Store, run_id: str, machine_id: str, tasks: Collection[str]) -> Histories:
     """What a run's tasks showed on its machine up to that run; of those with enough runs. Raises as `histories`."""
-    found = read_run(store, run_id, machine_id, tasks)
-    return Histories(found.machine_id, explain(found.series), found.machines)
+    return _whole(store, read_run(store, run_id, machine_id, tasks))
 
 
-def explain(series: Sequence[Series]) -> tuple[History, ...]:
-    """Each series with its findings; the trends are tested together."""
-    findings = [
-        find([one.time_ns(point) for point in one.timed], one.weeks()) if one.timed else _nothing() for one in series
-    ]
+def _whole(store: Store, found: Read) -> Histories:
+    """The tasks' findings; where any of them changed, after what all tasks share with the machine is taken out."""
+    rows = explain(found.series)
+    if all(row.verdict in ("steady", "unknown") for row in rows):
+        return Histories(found.machine_id, rows, found.machines)
+    changes = machine_changes(store, found)
+    if any(change.is_machine for change in changes):
+        rows = explain(found.series, changes)
+    return Histories(found.machine_id, rows, found.machines, changes)
+
+
+def explain(series: Sequence[Series], changes: Sequence[MachineChange] = ()) -> tuple[History, ...]:
+    """Each series with its findings, what of `changes` is the machine's taken out; the trends are tested together."""
+    machines = tuple(change for change in changes if change.is_machine)
+    findings = [find(_times(one, machines), one.weeks()) if one.timed else _nothing() for one in series]
     adjusted = iter(holm([one.drift.p_value for one in findings if one.drift]))
     return tuple(
-        _history(one, found, next(adjusted) if found.drift else None)
+        _history(one, found, next(adjusted) if found.drift else None, machines)
         for one, found in zip(series, findings, strict=True)
     )
+
+
+def _times(series: Series, machines: Sequence[MachineChange]) -> list[float]:
+    """The times of a series in ns, as they had been on a machine that did not change."""
+    return [
+        series.time_ns(point) * math.exp(-sum(one.taken_at(point.started_at) for one in machines))
+        for point in series.timed
+    ]
 
 
 def _nothing() -> Findings:
     return Findings(math.nan, (), None, "no run has a time")
 
 
-def _history(series: Series, findings: Findings, p_value: float | None) -> History:
+def _history(
+    series: Series, findings: Findings, p_value: float | None, machines: Sequence[MachineChange] = ()
+) -> History:
     timed = series.timed
+    taken = tuple(one for one in machines if timed and timed[0].started_at < one.after.started_at)
     changes = tuple(
         ChangePoint(
             before=timed[step.index - 1],
@@ -185,7 +235,9 @@ def _history(series: Series, findings: Findings, p_value: float | None) -> Histo
             verdict = "slower"
         elif far and trend.high < 0.0:
             verdict = "faster"
-    return History(series=series, findings=findings, changes=changes, trend=trend, p_value=p_value, verdict=verdict)
+    return History(
+        series=series, findings=findings, changes=changes, trend=trend, p_value=p_value, verdict=verdict, taken=taken
+    )
 
 
 def percent(logarithm: float) -> float:

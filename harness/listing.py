@@ -33,11 +33,11 @@ def list_rows(registry: Registry, selectors: Sequence[str]) -> list[dict[str, An
 
 def print_listing(rows: Sequence[dict[str, Any]]) -> None:
     """A table on stdout, and under it what to type for what is missing."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if _terminal() else 120)
+    from harness.fitting import show
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("operator", "backend", "implementation", "accumulation", ""):
         table.add_column(heading, no_wrap=heading != "accumulation")
@@ -45,18 +45,11 @@ def print_listing(rows: Sequence[dict[str, Any]]) -> None:
         state = Text("missing", style="yellow") if row["missing"] else Text("")
         cells = [Text(_plain(row[name] or "")) for name in ("operator", "backend", "implementation", "accumulation")]
         table.add_row(*cells, state)
-    console.print(table)
     missing = {row["backend"]: row["missing"] for row in rows if row["missing"]}
-    for backend, reason in sorted(missing.items()):
-        console.print(Text(f"\nmissing: {_plain(backend)}: {_plain(reason)}"))
+    hints = [Text(f"\nmissing: {_plain(backend)}: {_plain(reason)}") for backend, reason in sorted(missing.items())]
+    show([table, *hints], 120)
 
 
 def _plain(text: str) -> str:
     """Text from a plugin without control characters."""
     return "".join(char if char.isprintable() else " " for char in text)
-
-
-def _terminal() -> bool:
-    import sys
-
-    return sys.stdout.isatty()

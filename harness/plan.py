@@ -32,6 +32,14 @@ class Task:
         return f"{self.declaration.id}/{self.case.id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a command is to do: conformance tasks, and those that are timed where they were right."""
+
+    checked: Sequence[Task]
+    timed: Sequence[Task] = ()
+
+
 class Selection:
     """Selectors, compiled. A selector is a glob over the id in which `*` crosses slashes and `?` is one character;
     every other character stands for itself (an id holds brackets). A plain prefix selects all beneath it."""
@@ -52,7 +60,11 @@ def selects(selection: Selection, declaration: Declaration, operator: Operator) 
 
 
 def _pattern(selector: str) -> str:
-    glob = "".join(".*" if char == "*" else "." if char == "?" else re.escape(char) for char in selector)
+    """Every `*` but the last takes the shortest part that lets the next text follow, for good: without that, a few of
+    them would take longer than anybody waits."""
+    first, *parts = ["".join("." if char == "?" else re.escape(char) for char in part) for part in selector.split("*")]
+    *middle, last = parts or [""]
+    glob = first + "".join(f"(?>.*?{part})" for part in middle if part) + (".*" if parts else "") + last
     return f"(?:{glob}(?:/.*)?)"
 
 
@@ -81,6 +93,29 @@ def tasks(registry: Registry, kind: Kind) -> Iterator[Task]:
         for case in operator.conformance if kind == "conformance" else operator.benchmarks:
             for one in declared:
                 yield Task(one, case)
+
+
+def planned(registry: Registry, selectors: Sequence[str], command: str) -> Planned:
+    """What `check` or `bench` do with the selected tasks; a check of what has no conformance task is one of its
+    benchmark cases."""
+    checked = plan(registry, selectors, "conformance")
+    if command == "check":
+        return Planned(checked or plan(registry, selectors, "benchmarks"))
+    timed = plan(registry, selectors, "benchmarks")
+    # what is never timed has nothing to gain from a bench
+    checked = [task for task in checked if registry.is_timed(task.declaration)]
+    return Planned(_with_conformance_of(timed, checked, registry) if timed else checked, timed)
+
+
+def _with_conformance_of(timed: Sequence[Task], checked: list[Task], registry: Registry) -> list[Task]:
+    """What is to be timed must first be right on all conformance cases of its dtype, selected or not."""
+    needed = {(task.declaration.id, task.case.dtype) for task in timed}
+    selected = {task.id for task in checked}
+    return [
+        task
+        for task in tasks(registry, "conformance")
+        if task.id in selected or (task.declaration.id, task.case.dtype) in needed
+    ]
 
 
 def _nothing(registry: Registry, selection: Selection) -> str:

@@ -10,7 +10,6 @@ import selectors
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,11 @@ from typing import Any
 
 import psutil
 
-from harness import wire
+from harness import orphans, wire
 from harness.arena import Arena
 from harness.checkout import Checkout, worker_command, worker_environment
+from harness.sandbox.policy import Confined, NotConfined, Sandbox
+from harness.scratch import Scratch
 
 MOST_PRINTED = 8 * 2**20
 """Bytes that a worker may print in its life; more is a flood, and kills it."""
@@ -33,17 +34,20 @@ class WorkerFailure(Exception):
     """A worker did not answer; `status` is one of the record's, and the process is gone."""
 
     def __init__(self, status: str, reason: str) -> None:
-        super().__init__(reason)
         self.status = status
-        self.reason = reason
+        self.reason = wire.text_of(reason)  # a worker's last words may be in it
+        super().__init__(self.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Elapsed:
-    """Nanoseconds by the supervisor's clock: from a request to the end of its calls, and from there to the reply."""
+    """Nanoseconds by the supervisor's clock: from a request to the end of its calls, and from there to the reply; and
+    for how long of each the supervisor itself waited for a core, with the message there, where the system tells."""
 
     calls_ns: int
     copying_ns: int
+    late_calls_ns: int = 0
+    late_copying_ns: int = 0
 
     @property
     def all_ns(self) -> int:
@@ -54,41 +58,52 @@ class WorkerProcess:
     """A warm worker with its arena. It must be closed, also after a failure."""
 
     def __init__(
-        self, *, memory_limit: int = 0, checkout: Checkout | None = None, variables: Mapping[str, str] = NO_VARIABLES
+        self,
+        *,
+        memory_limit: int = 0,
+        checkout: Checkout | None = None,
+        variables: Mapping[str, str] = NO_VARIABLES,
+        plugin: str | None = None,
+        devices: bool = False,
     ) -> None:
         """Start it, with plugins from `checkout` if given; `memory_limit` is its address space in bytes, 0 for none,
-        and `variables` are added to its environment."""
+        and `variables` are added to its environment. What it compiles is kept for the next worker of the same `plugin`
+        file ("": of what is built in), or not at all. `devices`: it may drive a GPU."""
         self.arena = Arena()
         ours, theirs = socket.socketpair()
         self._connection = ours
         self._printed = 0
         self._tail = b""
+        self._still = False
         self._received = bytearray()
         """What has come from the worker and was not read yet."""
         self.elapsed = Elapsed(0, 0)
         """Of the newest request."""
-        self._folder = tempfile.TemporaryDirectory(prefix="harness-worker-")
+        self._folder = Scratch("worker")
+        self._selector = selectors.DefaultSelector()
+        self._confined = Confined(Sandbox.of_worker(self._folder.name, plugin, devices))
+        inherited = theirs.fileno(), self.arena.descriptor
         self._process = subprocess.Popen(
-            [
-                *worker_command(checkout),
-                str(theirs.fileno()),
-                str(self.arena.descriptor),
-                str(memory_limit),
-            ],
+            self._confined.python([*worker_command(checkout), *map(str, inherited), str(memory_limit)]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            pass_fds=(theirs.fileno(), self.arena.descriptor),
+            pass_fds=(*inherited, *self._confined.descriptors),
             start_new_session=True,
             cwd=self._folder.name,
-            env={**worker_environment(), **variables},
+            env={**worker_environment(), **self._confined.variables, **variables},
         )
-        theirs.close()
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(ours, selectors.EVENT_READ)
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
-        self._selector.register(self._process.stdout, selectors.EVENT_READ)
+        try:
+            theirs.close()
+            orphans.watch(self._process.pid)
+            self._confined.started()
+            self._selector.register(ours, selectors.EVENT_READ)
+            assert self._process.stdout is not None
+            os.set_blocking(self._process.stdout.fileno(), False)
+            self._selector.register(self._process.stdout, selectors.EVENT_READ)
+        except BaseException:
+            self.close()  # nobody else has it
+            raise
 
     @property
     def pid(self) -> int:
@@ -107,6 +122,7 @@ class WorkerProcess:
         what the protocol does not allow; the process is then dead.
         """
         try:
+            self._confined.must_hold(self._process.pid)
             if select.select([self._connection], [], [], 0)[0] and self._connection.recv(1, socket.MSG_PEEK):
                 raise WorkerFailure("untrusted", "it sent a reply that nobody had asked for")
             self._connection.settimeout(deadline_s)
@@ -114,13 +130,18 @@ class WorkerProcess:
             end = time.monotonic() + deadline_s
             start = time.perf_counter_ns()
             wire.send(self._connection, {**message, "number": number})
+            late = [_waited_ns()]
             reply = wire.parse(self._read_reply(end, deadline_s))
             over = time.perf_counter_ns()
+            late.append(_waited_ns())
             if reply == {"called": number}:
                 wanted = called()
                 wire.send(self._connection, {"copy": None if wanted is None else list(wanted)})
+                late.append(_waited_ns())
                 reply = wire.parse(self._read_reply(end, deadline_s))
-            self.elapsed = Elapsed(over - start, time.perf_counter_ns() - over)
+            done = time.perf_counter_ns()
+            late.append(_waited_ns())
+            self.elapsed = Elapsed(over - start, done - over, late[1] - late[0], late[-1] - late[-2])
             if self._received:
                 raise WorkerFailure("untrusted", "more than one reply to one request")
             if reply.pop("number", None) != number:
@@ -132,8 +153,27 @@ class WorkerProcess:
         except wire.WireError as error:
             self.close()
             raise WorkerFailure("untrusted", str(error)) from None
+        except NotConfined as missing:
+            self.close()
+            raise WorkerFailure("error", str(missing)) from None
         except OSError:
             raise self._crashed() from None
+
+    def stand_still(self) -> None:
+        """Stop the worker and all that it started, until it may go on; a request would wait for that."""
+        if not self._still:
+            self._signal(signal.SIGSTOP)
+        self._still = True
+
+    def go_on(self) -> None:
+        if self._still:
+            self._signal(signal.SIGCONT)
+        self._still = False
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.returncode is None:  # not reaped: the number of the group is its own
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
 
     def _read_reply(self, end: float, deadline_s: float) -> bytearray:
         received = self._received
@@ -175,16 +215,15 @@ class WorkerProcess:
 
     def _crashed(self) -> WorkerFailure:
         """The worker is gone: say how, with the end of what it printed."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(2.0)
+        ended = self._ended(2.0)
         with contextlib.suppress(WorkerFailure, ValueError, KeyError):
             while self._process.stdout in {key.fileobj for key in self._selector.get_map().values()}:
                 before = self._printed
                 self._drain()
                 if self._printed == before:
                     break
-        code = self._process.poll()
         self.close()
+        code = self._process.returncode if ended else None
         printed = self._tail.decode("utf-8", "replace").strip().splitlines()
         last = f"; it printed: {_telling(printed)}" if printed else ""
         if code is None:
@@ -196,12 +235,37 @@ class WorkerProcess:
             return WorkerFailure("out_of_memory", f"the worker was killed ({name}), as the kernel does without memory")
         return WorkerFailure("crashed", f"the worker died of {name}{last}")
 
+    def _ended(self, patience_s: float) -> bool:
+        """Whether the worker ends in so many seconds. It is not reaped: its number, which is that of its group, goes
+        to no other process before the group was killed."""
+        end = time.monotonic() + patience_s
+        while not self._is_over():
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.002)
+        return True
+
+    def _is_over(self) -> bool:
+        if not hasattr(os, "waitid"):  # macOS, before Python 3.13
+            return bool(psutil.Process(self._process.pid).status() == psutil.STATUS_ZOMBIE)
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # where SIGCHLD is ignored, the kernel reaps at once
+            return True
+
+    def abandon(self) -> None:
+        """From another thread: whoever waits for a reply hears at once that none will come, and closes the worker."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Kill the worker and all that it started; safe to call twice."""
+        if self._process.returncode is not None:
+            return
         children: list[psutil.Process] = []
         with contextlib.suppress(psutil.Error):
-            if self._process.poll() is None:
-                self._process.send_signal(signal.SIGSTOP)
+            if not self._ended(0.0):
+                os.kill(self._process.pid, signal.SIGSTOP)
                 children = psutil.Process(self._process.pid).children(recursive=True)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -209,13 +273,23 @@ class WorkerProcess:
             with contextlib.suppress(psutil.Error):
                 child.kill()
         self._process.wait()
-        if self._process.stdout is not None and not self._process.stdout.closed:
-            self._selector.close()
-            self._process.stdout.close()
-            self._connection.close()
-            self.arena.close()
-            with contextlib.suppress(OSError, RecursionError):
-                self._folder.cleanup()
+        orphans.forget(self._process.pid)
+        assert self._process.stdout is not None
+        self._selector.close()
+        self._process.stdout.close()
+        self._connection.close()
+        self.arena.close()
+        self._confined.close()
+        self._folder.cleanup()
+
+
+def _waited_ns() -> int:
+    """For how long this thread has waited for a core so far, ready to run; 0 where the system does not tell."""
+    try:
+        with open("/proc/thread-self/schedstat", "rb", buffering=0) as file:
+            return int(file.read().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _telling(lines: list[str]) -> str:

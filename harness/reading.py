@@ -19,10 +19,13 @@ from harness.checkout import Checkout
 from harness.cuda import building
 from harness.declare import DeclarationError
 from harness.process import START_DEADLINE_S, WorkerFailure, WorkerProcess
+from harness.whole import write_whole
 
 CACHE_FORMAT = "6"
 FRAMEWORKS = ("torch", "cupy", "jax", "triton", "numba", "tensorflow", "cupyx", "jaxlib")
 """Libraries that are never imported to read a declaration."""
+READING_BYTES = 16 << 30
+"""Address space of a worker that reads a plugin: libraries and drivers may be looked for, nothing is computed."""
 DRIVER = "/dev/nvidiactl"
 """The device file that is there where NVIDIA's driver is loaded."""
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "TRITON_INTERPRET")
@@ -118,7 +121,9 @@ def _read_in_worker(sources: Sequence[Source], checkout: Checkout | None = None)
 
 
 def _ask_to_read(sources: Sequence[Source], checkout: Checkout | None) -> dict[str, dict[str, Any]]:
-    worker = WorkerProcess(checkout=checkout)
+    # whether a backend is missing may be asked of a driver
+    plugins = any(source.path for source in sources)
+    worker = WorkerProcess(checkout=checkout, devices=True, memory_limit=READING_BYTES if plugins else 0)
     try:
         reply = worker.ask(
             {
@@ -187,17 +192,16 @@ def _key(source: Source, libraries: str) -> str:
 
 def _load_cache(file: Path) -> dict[str, dict[str, Any]]:
     try:
-        loaded = json.loads(file.read_text())
-    except (OSError, ValueError):
+        loaded = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return loaded if isinstance(loaded, dict) else {}
+    if not isinstance(loaded, dict):
+        return {}
+    return {key: data for key, data in loaded.items() if _is_readable(data) and "error" not in data}
 
 
 def _save_cache(file: Path, cached: dict[str, dict[str, Any]]) -> None:
     """Replace the file as a whole; a cache that cannot be written is no reason to stop."""
     newest = dict(list(cached.items())[-2000:])
     with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(newest))
-        os.replace(temporary, file)
+        write_whole(file, json.dumps(newest))

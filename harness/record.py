@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 STATUSES = (
@@ -15,9 +18,13 @@ STATUSES = (
     "unsupported",
     "missing",
     "untrusted",
+    "imported",
 )
 WRONG = ("failed", "error", "timeout", "crashed", "out_of_memory", "untrusted")
 """The statuses that make a run end with the exit code of a conformance failure."""
+TIMED = ("passed", "imported")
+"""The statuses beside which a time may stand. What is imported was judged by nobody here: it is never ranked, and never
+compared with what passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +33,13 @@ class Record:
 
     Times are integer nanoseconds per call, `bytes` and `flops` the least work that the case needs, `gb_per_s` is
     `bytes` over the median time in 1e9 bytes per second, `percent_of_limit` that rate against the copy rate that was
-    measured in the same run. `device` is `gpu` where times are by the clock of one. `tree_height` is the height that
-    the bound was derived from. `gradient_status` is the status of the gradients where they were judged. `known` is the
-    reason why a failure is known: such a row is shown as failed, and does not fail the run.
+    measured in the same run. `device` is `gpu` where times are by the clock of one. `audit_ns` is the time of a call by
+    the supervisor's own clock, with its 95 % interval (harness.timing.challenge). `tree_height` is the height that the
+    bound was derived from. `gradient_status` is the status of the gradients where they were judged. `known` is the
+    reason why a failure is known: such a row is shown as failed, and does not fail the run. `imported` is what another
+    tool measured: its result was not checked, and its time is in the words of `reason` what that tool says.
+    `duration_s` is what the row took the harness, by the wall clock: its check, or its share of the time that its case
+    was timed for.
     """
 
     run_id: str
@@ -61,6 +72,9 @@ class Record:
     ci_high_ns: int | None = None
     min_ns: int | None = None
     cpu_median_ns: int | None = None
+    audit_ns: int | None = None
+    audit_low_ns: int | None = None
+    audit_high_ns: int | None = None
     prepare_ns: int | None = None
     bytes: int | None = None
     flops: int | None = None
@@ -71,6 +85,7 @@ class Record:
     peak_bytes: int | None = None
     registers: int | None = None
     spill_bytes: int | None = None
+    duration_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -79,7 +94,7 @@ class Record:
             raise ValueError(f"{self.id}: status {self.status!r} with reason {self.reason!r}: only 'passed' has none")
         if self.known and self.status not in WRONG:
             raise ValueError(f"{self.id}: status {self.status!r} of a known failure")
-        if self.status != "passed" and self.median_ns is not None:
+        if self.status not in TIMED and self.median_ns is not None:
             raise ValueError(f"{self.id}: a time beside the status {self.status!r}: only what passed has one")
 
     @property
@@ -98,7 +113,8 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Record))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One timed reading: `calls` calls in a row took `wall_ns` and, over all threads, `cpu_ns`.
+    """One timed reading: `calls` calls in a row took `wall_ns` and, over all threads, `cpu_ns` (None
+    where another tool measured and did not take it).
 
     `process` numbers the worker processes of the run, `block` the interleaved block inside a process, `position` the
     place of the burst inside the block. `checked` says that the judge looked at an output of this very reading.
@@ -117,7 +133,7 @@ class Sample:
     position: int
     calls: int
     wall_ns: int
-    cpu_ns: int
+    cpu_ns: int | None
     checked: bool
     device_ns: int | None = None
     minor_faults: int | None = None
@@ -149,3 +165,22 @@ class Noise:
     detectable: float
     comparisons: int
     measured_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFrom:
+    """The tool whose results a run is, and the texts of its files by name."""
+
+    format: str
+    files: Mapping[str, str]
+
+
+def new_run_id() -> tuple[str, str]:
+    """An id that sorts by time and that nobody else makes, and the time in it."""
+    now = datetime.datetime.now(datetime.UTC)
+    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", now.isoformat(timespec="milliseconds")
+
+
+def stamp_now() -> str:
+    """This moment, of UTC, to the millisecond."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")

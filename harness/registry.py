@@ -18,6 +18,7 @@ import numpy as np
 
 from harness.checkout import Checkout
 from harness.declare import Accumulation, Case, DeclarationError, Operator, Tree
+from harness.documents import harmless, shown
 from harness.implement import Declaration
 from harness.judge.trees import FAMILIES
 from harness.nearest import nearest
@@ -28,6 +29,8 @@ from harness.sources.files import read_cases
 
 ENTRY_POINTS = "harness"
 OPERATOR_ENTRY_POINTS = "harness.operators"
+LONGEST_NAME = 200
+LONGEST_REASON = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +172,8 @@ def _backends(
     found: dict[str, BackendInfo] = {}
     for source in sources:
         for data in declared[source.name].get("backends", ()):
-            if not all(isinstance(data[key], str) for key in ("name", "library", "array_type")):
-                problems.append(
-                    Problem(source.name, f"backend {data['name']!r}: name, library and array_type are texts")
-                )
+            if trouble := _wrong_backend(data):
+                problems.append(Problem(source.name, f"backend {shown(data['name'])}: {trouble}"))
                 continue
             info = BackendInfo(**{**data, "dtypes": tuple(data["dtypes"])}, module=source.name, path=source.path)
             if info.name in found and found[info.name].module != source.name:
@@ -181,6 +182,23 @@ def _backends(
                 continue
             found[info.name] = info
     return found
+
+
+def _wrong_backend(data: Mapping[str, Any]) -> str:
+    """What is wrong with a backend as its module describes it; empty if nothing is."""
+    if not all(isinstance(data[key], str) for key in ("name", "library", "array_type")):
+        return "name, library and array_type are texts"
+    if not data["name"].isidentifier() or len(data["name"]) > LONGEST_NAME:
+        return (
+            f"its name is no Python identifier of at most {LONGEST_NAME} characters; it would break ids and selectors"
+        )
+    if not (data["missing"] is None or isinstance(data["missing"], str)):
+        return "missing() gives a reason, or None"
+    if not isinstance(data["dtypes"], list) or not all(isinstance(one, str) for one in data["dtypes"]):
+        return "dtypes are a list of texts"
+    if not all(isinstance(data[key], bool) for key in ("differentiates", "timed", "reserves", "has_timer")):
+        return "timed, reserves and the like are true or false"
+    return ""
 
 
 def _declarations(
@@ -194,13 +212,14 @@ def _declarations(
     for source in sources:
         data = declared[source.name]
         if "error" in data:
-            problems.append(Problem(source.file, str(data["error"])))
+            problems.append(Problem(source.file, harmless(str(data["error"]), LONGEST_REASON)))
             continue
         for one in data["implementations"]:
             try:
                 new = _declaration(source, one)
-            except (DeclarationError, TypeError, ValueError, KeyError) as error:
-                problems.append(Problem(f"{source.file}:{one.get('line')}", f"{one.get('implementation')}: {error}"))
+            except (DeclarationError, TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+                what = f"{shown(one.get('implementation'))}: {harmless(str(error), LONGEST_REASON)}"
+                problems.append(Problem(f"{source.file}:{shown(one.get('line'))}", what))
                 continue
             trouble = _trouble(new, operators, backends, found)
             if trouble:
@@ -231,6 +250,12 @@ def check_claim(claim: Accumulation) -> None:
 
 
 def _declaration(source: Source, data: Mapping[str, Any]) -> Declaration:
+    """A declaration as its module describes it. Raises DeclarationError, TypeError, ValueError, KeyError."""
+    for key in ("operator", "backend", "implementation", "summary"):
+        if not isinstance(data[key], str):
+            raise DeclarationError(f"{key} is {shown(data[key])}; it has to be a text")
+    if type(data["line"]) is not int or not 0 <= data["line"] < 2**31:
+        raise DeclarationError(f"line is {shown(data['line'])}, which is no line of a file")
     accumulation = data["accumulation"]
     if accumulation is not None:
         strided = accumulation["strided"]
@@ -239,16 +264,16 @@ def _declaration(source: Source, data: Mapping[str, Any]) -> Declaration:
         )
         check_claim(accumulation)
     return Declaration(
-        operator=str(data["operator"]),
-        backend=str(data["backend"]),
-        implementation=str(data["implementation"]),
+        operator=data["operator"],
+        backend=data["backend"],
+        implementation=data["implementation"],
         accumulation=accumulation,
         module=source.name,
         path=source.path,
-        line=int(data["line"]),
+        line=data["line"],
         has_gradient=bool(data["has_gradient"]),
         has_prepare=bool(data["has_prepare"]),
-        summary=str(data["summary"]),
+        summary=harmless(data["summary"], LONGEST_REASON),
         known=_known(data["known"]),
         sources=tuple((str(path), tuple(map(str, instances))) for path, instances in data["sources"]),
     )
@@ -261,7 +286,7 @@ def _known(marks: Any) -> tuple[tuple[str, str], ...]:
     for pattern, reason in marks.items():
         if not isinstance(reason, str) or not reason.strip():
             raise DeclarationError(f"known={{{pattern!r}: ...}} gives no reason; say what fails and why it is known")
-    return tuple((str(pattern), str(reason)) for pattern, reason in marks.items())
+    return tuple((str(pattern), harmless(reason, LONGEST_REASON)) for pattern, reason in marks.items())
 
 
 def _trouble(
@@ -272,11 +297,19 @@ def _trouble(
 ) -> str:
     """What is wrong with a declaration: where, what was found, and what would be right; empty if nothing is."""
     if declared.operator not in operators:
-        return f"{declared.implementation}: no operator is called {_wrong(declared.operator, operators)}"
+        return f"{shown(declared.implementation)}: no operator is called {_wrong(declared.operator, operators)}"
     if declared.backend not in backends:
-        return f"{declared.implementation}: no backend is called {_wrong(declared.backend, backends)}"
-    if not declared.implementation.isidentifier():
-        return f"the name {declared.implementation!r} is no Python identifier; it would break ids and selectors"
+        return f"{shown(declared.implementation)}: no backend is called {_wrong(declared.backend, backends)}"
+    if not declared.implementation.isidentifier() or len(declared.implementation) > LONGEST_NAME:
+        return (
+            f"the name {shown(declared.implementation)} is no Python identifier of at most {LONGEST_NAME} characters; "
+            "it would break ids and selectors"
+        )
+    if not declared.implementation.isascii():
+        return (
+            f"the name {declared.implementation!a} has letters beyond ASCII, which can be taken for others; "
+            "give it another name="
+        )
     if declared.id in found:
         first = found[declared.id]
         return f"{declared.id} is already declared by {first.path or first.module}; give this one another name="
@@ -285,6 +318,6 @@ def _trouble(
 
 def _wrong(name: str, known: Iterable[str]) -> str:
     """A name that does not exist, and those that were perhaps meant."""
-    close = nearest(name, known)
+    close = nearest(name, known) if len(name) <= LONGEST_NAME else []
     hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(sorted(known))}"
-    return f"{name!r}; {hint}"
+    return f"{shown(name)}; {hint}"

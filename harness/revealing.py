@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import Registry
 from harness.stage import Refused, Stage
 from harness.supervisor import Trust, memory_limit, trust_of
+from harness.whole import write_whole
 
 CALLS = 192
 """Probes of one request to a worker."""
@@ -67,7 +68,9 @@ def reveal_all(
             task = Task(declared, _revealing(registry, declared).case(n, dtype))
             trust = trust_of(task)
             if trust not in workers:
-                workers[trust] = WorkerProcess(memory_limit=memory_limit())
+                devices = registry.backends[trust[0]].reserves
+                limit = 0 if devices else memory_limit()
+                workers[trust] = WorkerProcess(memory_limit=limit, plugin=trust[1], devices=devices)
             try:
                 found.append(_reveal(task, n, dtype, registry, workers[trust], deadline_s))
             except WorkerFailure as failure:
@@ -77,6 +80,17 @@ def reveal_all(
         for worker in workers.values():
             worker.close()
     return found
+
+
+def reveal_those(
+    registry: Registry, ids: Collection[str], n: int, dtype: str, deadline_s: float, progress: Progress
+) -> list[Found]:
+    """As reveal_all, of implementations by `operator/backend/implementation`; nothing where none can be revealed."""
+    wanted = [one.id for one in registry.declarations if one.id in ids]
+    try:
+        return reveal_all(registry, wanted, n, dtype, deadline_s, progress) if wanted else []
+    except NothingSelected:
+        return []
 
 
 def _revealing(registry: Registry, declared: Declaration) -> Revealing:
@@ -177,16 +191,17 @@ def draw(found: Sequence[Found], folder: Path) -> None:
     for one in found:
         if one.tree is not None:
             title = f"{one.declaration.id}, n = {one.n}, {one.dtype}"
-            (folder / f"{one.declaration.id.replace('/', '-')}-{one.n}.svg").write_text(as_svg(one.tree, title))
+            write_whole(folder / f"{one.declaration.id.replace('/', '-')}-{one.n}.svg", as_svg(one.tree, title))
 
 
 def print_trees(found: Sequence[Found], table: Sequence[dict[str, Any]]) -> None:
     """Each tree once, under the names of those that share it; then one line per implementation."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if Console().is_terminal else 124)
+    from harness.fitting import console_of_stdout, show
+
+    console = console_of_stdout(124)
     order = sorted(zip(found, table, strict=True), key=lambda pair: str(pair[1]["same_tree"]))
     for letter, group in itertools.groupby(order, key=lambda pair: pair[1]["same_tree"]):
         members = list(group)
@@ -202,4 +217,4 @@ def print_trees(found: Sequence[Found], table: Sequence[dict[str, Any]]) -> None
         bad = one.contradiction or one.tree is None
         texts = [Text("" if cell is None else str(cell)) for cell in (one.declaration.id, *cells)]
         shown.add_row(*texts, style="red" if bad else None)
-    console.print(shown)
+    show([shown], 124)

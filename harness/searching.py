@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,18 @@ def search_all(
     budget_s: float,
     deadline_s: float,
     progress: Progress,
-) -> list[Outcome]:
-    """Search every selected implementation that can run here. Raises NothingSelected, and ImportError where Hypothesis
-    is missing."""
+) -> Iterator[Outcome]:
+    """Search every selected implementation that can run here, one after another. Raises NothingSelected, and
+    ImportError where Hypothesis is missing."""
     import hypothesis  # noqa: F401
 
     require_match(registry, selectors)
     selection = Selection(selectors)
-    outcomes = []
     with Supervisor(registry, fresh_seed() if seed is None else seed, deadline_s=deadline_s) as supervisor:
         for declared in registry.declarations:
             operator = registry.operators[declared.operator]
             if selects(selection, declared, operator) and not registry.missing(declared):
-                outcomes.append(search(declared, operator, supervisor, budget_s, progress))
-    return outcomes
+                yield search(declared, operator, supervisor, budget_s, progress)
 
 
 def keep(outcome: Outcome, folder: Path) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import statistics
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.likeness import continued
 from harness.nearest import nearest
 from harness.plan import Selection
+from harness.record import TIMED
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -20,6 +22,8 @@ MOSTLY_WAITING = 0.5
 """The same ratio below which a task waits more than it works, which the CPU clock cannot see."""
 LEAST_RUNS = 3
 """Runs with a time that a report takes to show a task's history."""
+MOST_RUNS = 100
+"""Runs, the newest, that a report looks at; `harness history` looks at all."""
 WEEK_S = 7 * 86400.0
 
 
@@ -45,7 +49,7 @@ class Point:
 
     @property
     def is_timed(self) -> bool:
-        return self.status == "passed" and self.median_ns is not None and self.median_ns > 0
+        return self.status in TIMED and self.median_ns is not None and self.median_ns > 0
 
     @property
     def commit_words(self) -> str:
@@ -123,14 +127,15 @@ def read(
     Of each series the newest `last` runs, and those after `since`. Raises NoSeries.
     """
     selection = Selection(selectors)
-    rows = store.series(selection.__contains__)
+    newer = continued(store.machines())
+    rows = [_under_newer(row, newer) for row in store.series(selection.__contains__)]
     tasks = {_task(row) for row in rows}
     for selector in selectors or ["*"]:
         alone = Selection([selector])
         if not any("/".join(task) in alone for task in tasks):
             raise NoSeries(_nothing(store, selector))
     machines = _machines(rows)
-    chosen = _choose(machines, machine)
+    chosen = _choose(machines, _newer_of(machine, newer))
     series = []
     for whole in _grouped(row for row in rows if row["machine_id"] == chosen):
         kept = [point for point in whole.points if since is None or point.started_at >= since]
@@ -144,8 +149,13 @@ def read(
 
 
 def read_run(store: Store, run_id: str, machine_id: str, tasks: Collection[str]) -> Read:
-    """The series of a run's tasks on its machine up to that run, those with at least LEAST_RUNS times."""
-    rows = store.series(tasks.__contains__, machine_id)
+    """The series of a run's tasks on its machine over the MOST_RUNS runs up to that run, those with at least LEAST_RUNS
+    times."""
+    newer = continued(store.machines())
+    machine_id = newer.get(machine_id, machine_id)
+    names = [machine_id, *(older for older, name in newer.items() if name == machine_id)]
+    found = store.series(tasks.__contains__, names, until=store.run(run_id), last=MOST_RUNS)
+    rows = [_under_newer(row, newer) for row in found]
     series = []
     for whole in _grouped(rows):
         last = max((number for number, point in enumerate(whole.points) if point.run_id == run_id), default=-1)
@@ -153,6 +163,23 @@ def read_run(store: Store, run_id: str, machine_id: str, tasks: Collection[str])
         if len(kept.timed) >= LEAST_RUNS:
             series.append(kept)
     return Read(machine_id, tuple(series), _machines(rows))
+
+
+def _under_newer(row: dict[str, Any], newer: Mapping[str, str]) -> dict[str, Any]:
+    """The row with its machine's present id, where it was measured under one of before the rule of ids changed."""
+    name = row["machine_id"]
+    return {**row, "machine_id": newer[name]} if name in newer else row
+
+
+def _newer_of(wanted: str | None, newer: Mapping[str, str]) -> str | None:
+    """What is asked for, by its present id; an id of before means the same machine."""
+    found = {to for older, to in newer.items() if wanted and older.startswith(wanted)}
+    return found.pop() if len(found) == 1 else wanted
+
+
+def grouped(rows: Iterable[dict[str, Any]], newer: Mapping[str, str]) -> list[Series]:
+    """The series of rows of one machine, under its present id; `newer` is of harness.likeness.continued."""
+    return _grouped(_under_newer(row, newer) for row in rows)
 
 
 def _grouped(rows: Iterable[dict[str, Any]]) -> list[Series]:
@@ -171,6 +198,15 @@ def _machines(rows: Sequence[dict[str, Any]]) -> tuple[Machine, ...]:
         newest[row["machine_id"]] = max(newest.get(row["machine_id"], ""), row["started_at"])
     found = [Machine(name, len(runs[name]), newest[name]) for name in runs]
     return tuple(sorted(found, key=lambda one: one.newest_at, reverse=True))
+
+
+def machine_of(store: Store, wanted: str) -> str:
+    """The machine whose id begins so. Raises NoSeries where there is none, or several."""
+    runs = {info.run_id: info for info in store.runs()}
+    pairs = {(info.run_id, info.machine_id) for info in runs.values()}
+    pairs |= {(one.run_id, one.machine_id) for one in store.all_members() if one.run_id in runs}
+    rows = [{"run_id": run_id, "machine_id": name, "started_at": runs[run_id].started_at} for run_id, name in pairs]
+    return _choose(_machines(rows), wanted)
 
 
 def _choose(machines: Sequence[Machine], wanted: str | None) -> str:

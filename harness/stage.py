@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from harness.arena import Arena, Region, Slot, placed_bytes, slot_bytes
-from harness.declare import Case
-from harness.judge.truth import Truth
+from harness.arena import POISON, Arena, Region, Slot, elements, placed_bytes, slot_bytes
+from harness.declare import Case, Operator
+from harness.judge.truth import Truth, draw_inputs
 from harness.plan import Task
-from harness.precision import numpy_dtype
+from harness.precision import format_of, is_float, numpy_dtype
 from harness.process import Elapsed, WorkerFailure, WorkerProcess
 from harness.registry import Registry
 from harness.wire import GUARD, Answer, Reply, WireError, reply_from, text_of
+
+TOUCHED = 256
+"""One element in so many of every input changes before a burst: hardly a row, column or block stays as it was, so that
+remembering answers and working out the difference is no shorter way."""
+FEWEST_TOUCHED = 16
+RAISED = 16
+"""At most so many of them become greater than all others."""
+LONG = 1 << 14
+"""Terms from which on a few have to outweigh all others: added up in any order, a part of them is as near as the whole.
+"""
+HEAVY = 3
+"""So many of the terms outweigh the others: each is more than the bound of all (29 % for two million of them in any
+order), and an odd number has no two equal halves."""
+PLAIN = ("normal", "uniform")
+"""Families of values that are about nothing else."""
+
+
+Write = Callable[[np.ndarray, np.ndarray], None]
+"""Writes values at places of an input."""
 
 
 class Refused(Exception):
@@ -60,6 +79,47 @@ class Received:
         return self.arena.damage()
 
 
+@dataclass(frozen=True, slots=True)
+class Heavy:
+    """Elements of the first input that outweigh all others: one of so many is a term, and they are so large."""
+
+    elements_per_term: int
+    size: float
+
+
+def heavy_of(operator: Operator, case: Case) -> Heavy | None:
+    """What a part of the terms cannot stand for, where one answer has many of them; else None."""
+    if operator.outweighs is None or operator.terms is None or case.values == "integers":  # judged without error
+        return None
+    terms = operator.terms(case)
+    if terms < LONG:
+        return None
+    size = operator.outweighs(terms)
+    # an infinity, or what a half type adds up to one, would be the answer to all inputs
+    if is_float(case.dtype) and not HEAVY * size * 2.2 <= format_of(case.dtype).largest:
+        return None
+    return Heavy(max(1, int(np.prod(case.shapes[0])) // terms), size)
+
+
+def timed_inputs(operator: Operator, case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Inputs of a timed call: as its case has them, or with small terms, which a few are to outweigh."""
+    if operator.light and heavy_of(operator, case) is not None:
+        case = replace(case, values=operator.light)
+    return draw_inputs(operator, case, rng)
+
+
+def outweighed_inputs(operator: Operator, case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Inputs in which a few terms outweigh all others, where sums are long and numbers plain; else as the case says."""
+    heavy = heavy_of(operator, case)
+    if heavy is None or case.values not in PLAIN or case.layout == "expanded":
+        return draw_inputs(operator, case, rng)
+    first, *others = timed_inputs(operator, case, rng)
+    first = first.copy()
+    places = rng.integers(0, first.size, HEAVY * heavy.elements_per_term)
+    first.reshape(-1)[places] = heavy.size * rng.uniform(0.9, 1.1, places.size)
+    return first, *others
+
+
 class Stage:
     """Calls of one case in one worker's memory. Placing the same shapes again gives the same addresses."""
 
@@ -69,7 +129,9 @@ class Stage:
         self.calls = list(calls)
         self.calls_at_once = calls_at_once
         self._answer = {"shape": calls[0].expected.shape, "dtype": calls[0].answer_dtype}
-        self._touched: list[tuple[Region, np.ndarray, np.ndarray, np.ndarray]] = []
+        self._raised: dict[int, list[tuple[Write, np.ndarray, np.ndarray]]] = {}
+        """By call: where elements are above all others now, and what was there before."""
+        self._parts: dict[int, list[np.ndarray]] = {}
         self._largest: dict[int, float] = {}
         self._sizes = [_answer_bytes(call) for call in calls]
         room = max(self._sizes)
@@ -128,6 +190,10 @@ class Stage:
         def over() -> Sequence[int] | None:
             said.append(True)
             called()
+            for number in range(executed + 1) if wanted is None else wanted:
+                # an answer that lies in the slot already was never in memory of its own; the last one is copied at once
+                if number != executed - 1:
+                    arena.memory[slots[number].start : slots[number].stop] = POISON
             return wanted
 
         message = self.worker.ask(request, deadline_s, over)
@@ -152,31 +218,93 @@ class Stage:
         expected = [(call.expected.shape, call.answer_dtype) for call in chosen]
         return Received(reply, arena, tuple(slots), tuple(expected), self.worker.elapsed, numbers)
 
-    def touch(self, rng: np.random.Generator, count: int, fresh: Sequence[np.ndarray] | None = None) -> None:
-        """Change `count` elements of every input, here and in the worker's memory, so that every answer changes; those
-        that were changed before get their values back. With `fresh` inputs, the new elements are taken from there."""
-        for region, array, places, values in self._touched:
-            self._write(region, array, places, values)
-        self._touched.clear()
-        for call, regions in zip(self.calls, self.regions, strict=True):
-            for number, (array, region) in enumerate(zip(call.inputs, regions, strict=True)):
+    def touch(
+        self,
+        rng: np.random.Generator,
+        indexes: Collection[int],
+        fresh: Sequence[np.ndarray] | None = None,
+        heavy: Heavy | None = None,
+    ) -> None:
+        """Change every input of the calls at `indexes`, here and in the worker's memory, so that every answer changes
+        and nothing is gained by working out the difference.
+
+        The new elements are taken from `fresh` inputs. Without those, elements at random places change places with
+        others, so that the distribution stays, and a few become greater than all others, until the next time: what
+        does not depend on the order (a sum, a maximum) changes too. Where a sum is long, they outweigh all others (with
+        `heavy`, in the first input).
+        """
+        for index in indexes:
+            for write, places, values in self._raised.pop(index, ()):
+                write(places, values)
+            raised = self._raised[index] = []
+            same: dict[int, np.ndarray] = {}
+            for number, (array, region) in enumerate(zip(self.calls[index].inputs, self.regions[index], strict=True)):
                 if not array.size:
                     continue
+                write = self._writer(array, region)
+                one = self._places(array.size, rng)
                 if fresh is not None:
-                    places = np.unique(rng.integers(0, array.size, count))
-                    self._touched.append((region, array, places, array.flat[places]))
-                    self._write(region, array, places, fresh[number].flat[places])
+                    # what was drawn together stays together: targets fit their inputs as they do everywhere
+                    one = same.setdefault(array.size, one)
+                    write(one, elements(fresh[number])[one])
+                    if heavy is not None and number == 0:
+                        raised.append(self._outweigh(array, write, one, heavy, rng))
                     continue
-                if id(region) not in self._largest:
-                    self._largest[id(region)] = float(np.max(array, initial=0))
-                places = np.unique(rng.integers(0, array.size, count))
-                self._touched.append((region, array, places, array.flat[places]))
-                # above all others: a maximum changes too, and whole numbers stay whole
-                self._write(region, array, places, self._largest[id(region)] + rng.integers(8, 16, places.size))
+                other = rng.permutation(self._places(array.size, rng))
+                count = min(one.size, other.size)
+                places = np.concatenate([one[:count], other[:count]])
+                values = elements(array)[np.concatenate([other[:count], one[:count]])]
+                write(places, values)
+                if heavy is not None and number == 0:
+                    raised.append(self._outweigh(array, write, one, heavy, rng))
+                    continue
+                highest = np.unique(one[rng.integers(0, one.size, rng.integers(1, RAISED + 1))])
+                before = elements(array)[highest]
+                if array.dtype == bool:  # nothing is greater: some change sides
+                    write(highest, ~before)
+                    continue
+                raised.append((write, highest, before))
+                write(highest, self._above(array, region, before, rng))
 
-    def _write(self, region: Region, array: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
-        array.flat[places] = values
-        self.worker.arena.write(region, places, array.flat[places])
+    def _outweigh(
+        self, array: np.ndarray, write: Write, places: np.ndarray, heavy: Heavy, rng: np.random.Generator
+    ) -> tuple[Write, np.ndarray, np.ndarray]:
+        """Make a few of the elements at `places` outweigh all others; what was there before."""
+        count = HEAVY * heavy.elements_per_term
+        chosen = np.unique(places[rng.integers(0, places.size, count)])
+        before = elements(array)[chosen]
+        write(chosen, heavy.size * rng.uniform(0.9, 1.1, chosen.size))
+        return write, chosen, before
+
+    def _above(self, array: np.ndarray, region: Region, before: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Values greater than all others in an array, others each time; whole where its numbers are whole."""
+        top = self._top(array, region)
+        if array.dtype.kind == "f" and not np.all(before == np.rint(before)):
+            return top + rng.uniform(8, 24, before.size)
+        return top + rng.integers(8, 256) + rng.integers(0, 8, before.size)
+
+    def _writer(self, array: np.ndarray, region: Region) -> Callable[[np.ndarray, np.ndarray], None]:
+        """Writes elements into an input, and its copy in the worker's memory."""
+
+        def write(places: np.ndarray, values: np.ndarray) -> None:
+            elements(array)[places] = values
+            self.worker.arena.write(region, places, elements(array)[places])
+
+        return write
+
+    def _places(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        """Different elements of an array of so many, at random and in order: one of the parts that all of them were
+        dealt into, once, since drawing them anew takes longer than many a kernel."""
+        if size not in self._parts:
+            shuffled = rng.permutation(size)
+            parts = max(1, min(TOUCHED, size // FEWEST_TOUCHED))
+            self._parts[size] = [np.sort(shuffled[part::parts]) for part in range(parts)]
+        return self._parts[size][int(rng.integers(len(self._parts[size])))]
+
+    def _top(self, array: np.ndarray, region: Region) -> float:
+        if id(region) not in self._largest:
+            self._largest[id(region)] = float(np.max(array, initial=0))
+        return self._largest[id(region)]
 
 
 def _answer_bytes(call: Truth) -> int:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 import math
+import operator
 import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from harness.record import Noise, Record, Sample
+from harness.bulk import insert_rows
+from harness.database import Database
+from harness.queries import KEY, RECORD_FIELDS, SAMPLE_FIELDS, Queries
+from harness.queries import UnknownRun as UnknownRun
+from harness.record import ImportedFrom, Noise, Record, Sample, new_run_id, stamp_now
+from harness.rows import RunInfo as RunInfo
+from harness.rows import run_of
 from harness.schema import (
-    StoreError,
-    check_version,
-    configure_sqlite,
+    imports_table,
     machines_table,
-    metadata,
+    members_table,
     noise_table,
     records_table,
     runs_table,
@@ -30,79 +31,34 @@ from harness.schema import (
 
 DEFAULT = "sqlite:///.harness/results.sqlite"
 
-
-class UnknownRun(LookupError):
-    """A run that the store does not hold; the message names those that it does."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """One run: what was asked for, on which machine, and how it ended (`finished_at` is None while it has not).
-
-    `admission` holds mutation scores by operator, `ceiling` copy rates in GB/s by bytes of working set,
-    `used_by_others` the share of the cores' time that other processes used while times were taken.
-    """
-
-    run_id: str
-    started_at: str
-    finished_at: str | None
-    command: str
-    selectors: tuple[str, ...]
-    seed: int
-    budget_s: float | None
-    machine_id: str
-    commit: str | None
-    dirty: bool | None
-    exit_code: int | None
-    admission: Mapping[str, Any] | None
-    notes: tuple[str, ...]
-    ceiling: Mapping[str, float] | None
-    used_by_others: float | None
+_values_of_record = operator.attrgetter(*RECORD_FIELDS)
+_values_of_sample = operator.attrgetter(*SAMPLE_FIELDS)
+_INSERT = records_table.insert()
+_REPLACED = records_table.delete().where(
+    records_table.c.run_id == sa.bindparam("b_run_id"),
+    records_table.c.phase == sa.bindparam("b_phase"),
+    *(records_table.c[name] == sa.bindparam(f"b_{name}") for name in KEY),
+)
+_READINGS = samples_table.delete().where(
+    samples_table.c.run_id == sa.bindparam("b_run_id"),
+    *(samples_table.c[name] == sa.bindparam(f"b_{name}") for name in KEY),
+)
+_NEW_MACHINE = sa.text(
+    "INSERT INTO machines (machine_id, first_seen, description) VALUES (:machine_id, :first_seen, :description) "
+    "ON CONFLICT DO NOTHING"
+)
+_READINGS_OF_PROCESS = _READINGS.where(samples_table.c.process == sa.bindparam("b_process"))
 
 
-_KEY = ("operator", "backend", "implementation", "case")
-_RECORD_FIELDS = tuple(field.name for field in dataclasses.fields(Record))
-_SERIES_FIELDS = (
-    "run_id", "started_at", "commit", "dirty", "machine_id", "device", "status", "reason",
-    "samples", "median_ns", "ci_low_ns", "ci_high_ns", "cpu_median_ns",
-)  # fmt: skip
-_SAMPLE_FIELDS = tuple(field.name for field in dataclasses.fields(Sample))
-
-
-class Store:
+class Store(Queries):
     """An open store. Use as a context manager, or close it."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        self._replace = records_table.delete().where(
-            records_table.c.run_id == sa.bindparam("b_run_id"),
-            records_table.c.phase == sa.bindparam("b_phase"),
-            *(records_table.c[name] == sa.bindparam(f"b_{name}") for name in _KEY),
-        )
-        self._insert = records_table.insert()
 
     @staticmethod
     def open(url: str | None = None) -> Store:
         """Open or create. `url` is an SQLAlchemy URL or a file's path; default: HARNESS_STORE, else a file under
-        .harness. Raises StoreError where that cannot be."""
-        target = _url(url or os.environ.get("HARNESS_STORE") or DEFAULT)
-        try:
-            engine = sa.create_engine(target)
-        except (ImportError, sa.exc.NoSuchModuleError) as error:
-            raise StoreError(
-                f"--store {url}: {error}; for PostgreSQL: pip install 'kernel-harness[postgres]'"
-            ) from None
-        if engine.dialect.name == "sqlite":
-            configure_sqlite(engine)
-            if target.database and target.database != ":memory:":
-                Path(target.database).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            metadata.create_all(engine)
-            check_version(engine)
-        except sa.exc.DBAPIError as error:
-            engine.dispose()
-            raise StoreError(f"--store {target.render_as_string()}: {error.orig}") from None
-        return Store(engine)
+        .harness. Raises StoreError where that cannot be; all methods raise harness.database.StoreLost where the
+        database is lost later."""
+        return Store(Database.open(url or os.environ.get("HARNESS_STORE") or DEFAULT))
 
     def start_run(
         self,
@@ -115,13 +71,15 @@ class Store:
         machine_id: str,
         commit: str | None,
         dirty: bool | None,
+        shard: str | None = None,
+        deal: Mapping[str, Any] | None = None,
     ) -> RunInfo:
-        """A new run; its id sorts by time."""
-        now = datetime.datetime.now(datetime.UTC)
-        run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        """A new run; its id sorts by time. `shard` and `deal` are those of a part of a dealt run."""
+        run_id, now = new_run_id()
+        self.database.claim(run_id)
         info = RunInfo(
             run_id=run_id,
-            started_at=_stamp(now),
+            started_at=now,
             finished_at=None,
             command=command,
             selectors=tuple(selectors),
@@ -130,37 +88,101 @@ class Store:
             machine_id=machine_id,
             commit=commit,
             dirty=dirty,
-            exit_code=None,
-            admission=None,
-            notes=(),
-            ceiling=None,
-            used_by_others=None,
+            shard=shard,
+            deal=deal,
         )
-        with self._engine.begin() as connection:
-            same = machines_table.c.machine_id == machine_id
-            known = connection.execute(sa.select(machines_table.c.machine_id).where(same))
-            if known.first() is None:
-                description = {"machine_id": machine_id, "first_seen": _stamp(now), "description": json.dumps(machine)}
-                connection.execute(machines_table.insert(), description)
-            row = dataclasses.asdict(info)
-            row |= {"selectors": json.dumps(info.selectors), "notes": "[]"}
-            connection.execute(runs_table.insert(), row)
+        with self.database.writing() as connection:
+            _insert_run(connection, info, machine)
         return info
+
+    def add_imported(
+        self,
+        info: RunInfo,
+        machine: Mapping[str, Any],
+        records: Sequence[Record],
+        samples: Sequence[Sample],
+        source: ImportedFrom,
+        identity: str,
+    ) -> RunInfo:
+        """A whole run that another tool measured, in one transaction: all of it, or nothing. Where the store has one of
+        the same identity (harness.schema.import_identity), that is returned, and nothing is stored."""
+        about = {"run_id": info.run_id, "format": source.format, "identity": identity}
+        about["files"] = json.dumps(dict(source.files))
+        same = runs_table.select().join(imports_table, imports_table.c.run_id == runs_table.c.run_id)
+
+        def add() -> RunInfo:
+            with self.database.writing() as connection:
+                if known := connection.execute(same.where(imports_table.c.identity == identity)).first():
+                    return run_of(known._asdict())
+                _insert_run(connection, info, machine)
+                _insert_records(connection, "bench", records)
+                _insert_samples(connection, info.run_id, samples)
+                connection.execute(imports_table.insert(), about)
+                return info
+
+        try:
+            return add()
+        except sa.exc.IntegrityError:
+            return add()  # another process stored it in between, where a database lets two write at once
+
+    def add_finished(
+        self,
+        info: RunInfo,
+        machine: Mapping[str, Any],
+        records: Sequence[Record],
+        timed: Sequence[Record] = (),
+        samples: Sequence[Sample] = (),
+    ) -> None:
+        """A whole run that was made before it was begun, its checks, times and readings, in one transaction: all of it,
+        or nothing."""
+        with self.database.writing() as connection:
+            _insert_run(connection, info, machine)
+            _insert_records(connection, "check", records)
+            _insert_records(connection, "bench", timed)
+            _insert_samples(connection, info.run_id, samples)
 
     def add(self, record: Record, phase: str) -> None:
         """Store one record, for good: a record of the same task and phase of this run is replaced."""
-        row = {name: _storable(getattr(record, name)) for name in _RECORD_FIELDS}
-        key = {f"b_{name}": row[name] for name in ("run_id", *_KEY)}
-        with self._engine.begin() as connection:
-            connection.execute(self._replace, {**key, "b_phase": phase})
-            connection.execute(self._insert, {**row, "phase": phase})
+        row = dict(zip(RECORD_FIELDS, map(_storable, _values_of_record(record)), strict=True))
+
+        def add(connection: sa.Connection, again: bool) -> None:
+            connection.execute(_REPLACED, {"b_phase": phase, "b_run_id": row["run_id"], **_bound(row)})
+            connection.execute(_INSERT, {**row, "phase": phase})
+
+        self.database.write(record.run_id, add)
+
+    def add_all(
+        self, run_id: str, phase: str, records: Sequence[Record], samples: Sequence[Sample] | None = None
+    ) -> None:
+        """Store records in one transaction, as `add` each; `samples`, if given, take the place of all readings of the
+        same tasks: what was timed together is stored together."""
+        replaced = [{"b_run_id": run_id, "b_phase": phase, **_bound(one)} for one in _tasks(records)]
+        tasks = [{"b_run_id": run_id, **_bound(one)} for one in _tasks([*records, *(samples or ())])]
+
+        def add(connection: sa.Connection, again: bool) -> None:
+            if records:
+                connection.execute(_REPLACED, replaced)
+            if samples is not None:
+                connection.execute(_READINGS, tasks)
+            _insert_records(connection, phase, records)
+            _insert_samples(connection, run_id, samples or ())
+
+        if tasks:
+            self.database.write(run_id, add)
 
     def add_samples(self, run_id: str, samples: Sequence[Sample]) -> None:
-        """Store raw readings, in one transaction."""
+        """Store raw readings, in one transaction: all that one process took of one task, or of several."""
+
+        def add(connection: sa.Connection, again: bool) -> None:
+            if again:
+                taken = {(*_key_of(one), one.process): one.process for one in samples}
+                for key, process in taken.items():
+                    same = {"b_run_id": run_id, "b_process": process, **_bound(dict(zip(KEY, key, strict=False)))}
+                    connection.execute(_READINGS_OF_PROCESS, same)
+            _insert_samples(connection, run_id, samples)
+
         if samples:
-            rows = [{"run_id": run_id, **{name: getattr(one, name) for name in _SAMPLE_FIELDS}} for one in samples]
-            with self._engine.begin() as connection:
-                connection.execute(samples_table.insert(), rows)
+            self.database.write(run_id, add)
 
     def note(
         self,
@@ -178,121 +200,75 @@ class Store:
             "ceiling": json.dumps(ceiling) if ceiling is not None else None,
             "used_by_others": used_by_others,
         }
-        with self._engine.begin() as connection:
-            connection.execute(runs_table.update().where(runs_table.c.run_id == run_id).values(**values))
+        self._update(run_id, values)
 
     def finish_run(self, run_id: str, *, exit_code: int) -> None:
-        finished = {"finished_at": _stamp(datetime.datetime.now(datetime.UTC)), "exit_code": exit_code}
-        with self._engine.begin() as connection:
-            connection.execute(runs_table.update().where(runs_table.c.run_id == run_id).values(**finished))
+        finished = {"finished_at": stamp_now(), "exit_code": exit_code}
+        self._update(run_id, finished)
 
-    def runs(self) -> list[RunInfo]:
-        """All runs, the newest first."""
-        with self._engine.connect() as connection:
-            newest_first = runs_table.c.started_at.desc(), runs_table.c.run_id.desc()
-            rows = connection.execute(runs_table.select().order_by(*newest_first))
-            return [_run_info(row._asdict()) for row in rows]
+    def _update(self, run_id: str, values: Mapping[str, Any]) -> None:
+        changed = runs_table.update().where(runs_table.c.run_id == run_id).values(**values)
+        self.database.write(run_id, lambda connection, again: connection.execute(changed))
 
-    def run(self, run_id: str | None) -> RunInfo:
-        """A run by its id or the beginning of one; None or 'latest' is the newest. Raises UnknownRun."""
-        known = self.runs()
-        if not known:
-            raise UnknownRun("the store holds no run yet; type `harness bench` or `harness check` first")
-        if run_id in (None, "latest"):
-            return known[0]
-        found = [info for info in known if info.run_id.startswith(str(run_id))]
-        if len(found) != 1:
-            newest = ", ".join(info.run_id for info in (found or known)[:5])
-            what = "is the beginning of several runs" if found else "is no run of this store"
-            raise UnknownRun(f"{run_id!r} {what}; the newest are: {newest}")
-        return found[0]
-
-    def unfinished(self, command: str) -> RunInfo:
-        """The newest run of a command that was interrupted. Raises UnknownRun if there is none."""
-        for info in self.runs():
-            if info.command == command and info.finished_at is None:
+    def take_up(self, command: str, is_ours: Callable[[RunInfo], bool] = lambda info: True) -> RunInfo:
+        """The newest run of a command that was interrupted, of those that are ours, for this process alone to go on
+        with. Raises UnknownRun."""
+        self.unfinished(command)
+        ours = [info for info in self.all_unfinished(command) if is_ours(info)]
+        for info in ours:
+            claimed = self.database.claim(info.run_id)
+            if claimed and self.run(info.run_id).finished_at is None:  # its process may have ended it just now
                 return info
-        raise UnknownRun(f"no run of `harness {command}` was interrupted: there is nothing to resume")
+        if not ours:
+            raise UnknownRun(f"no run of `harness {command}` was interrupted here: there is nothing to resume")
+        raise UnknownRun(
+            f"run {ours[0].run_id} of `harness {command}` still goes on in another process: wait for its end; if it "
+            "was stopped (Ctrl-Z), `fg` goes on with it"
+        )
 
-    def records(self, run_id: str, phase: str | None = None) -> list[Record]:
-        """The records of a run in the order in which they were made."""
-        query = sa.select(*(records_table.c[name] for name in _RECORD_FIELDS)).where(records_table.c.run_id == run_id)
-        if phase is not None:
-            query = query.where(records_table.c.phase == phase)
-        with self._engine.connect() as connection:
-            return [Record(**row._mapping) for row in connection.execute(query.order_by(records_table.c.number))]
+    def add_member(
+        self,
+        run_id: str,
+        machine_id: str,
+        machine: Mapping[str, Any],
+        *,
+        ceiling: Mapping[str, float] | None = None,
+        used_by_others: float | None = None,
+    ) -> None:
+        """Say that a machine takes part in a run; one that comes again adds to its rates, and the newer ones count."""
+        same = members_table.c.run_id == run_id, members_table.c.machine_id == machine_id
 
-    def done(self, run_id: str, phase: str) -> set[tuple[str, str, str, str]]:
-        """The (operator, backend, implementation, case) that have a record."""
-        query = sa.select(*(records_table.c[name] for name in _KEY))
-        with self._engine.connect() as connection:
-            rows = connection.execute(query.where(records_table.c.run_id == run_id, records_table.c.phase == phase))
-            return {(row[0], row[1], row[2], row[3]) for row in rows}
+        def add(connection: sa.Connection, again: bool) -> None:
+            _insert_machine(connection, machine_id, machine)
+            known = connection.execute(members_table.select().where(*same).with_for_update()).first()
+            before = json.loads(known.ceiling) if known and known.ceiling else {}
+            rates = {**before, **(ceiling or {})}
+            shared = known.used_by_others if known and used_by_others is None else used_by_others
+            values = {"ceiling": json.dumps(rates) if rates else None, "used_by_others": shared}
+            if known:
+                connection.execute(members_table.update().where(*same).values(**values))
+            else:
+                connection.execute(members_table.insert(), {"run_id": run_id, "machine_id": machine_id, **values})
 
-    def series(self, selects: Callable[[str], bool], machine_id: str | None = None) -> list[dict[str, Any]]:
-        """What all runs hold of the times of the tasks whose ids are selected, on one machine or on all, by time.
-
-        The keys are those of the record that a history is made of; a task without a time is there with its reason.
-        """
-        task = [records_table.c[name] for name in _KEY]
-        columns = [records_table.c[name] for name in (*_KEY, *_SERIES_FIELDS)]
-        wanted = [records_table.c.phase == "bench"]
-        if machine_id is not None:
-            wanted.append(records_table.c.machine_id == machine_id)
-        with self._engine.connect() as connection:
-            known = connection.execute(sa.select(*task).where(*wanted).distinct())
-            chosen = {tuple(row) for row in known if selects("/".join(row))}
-            operators = sorted({operator for operator, *_ in chosen})
-            query = sa.select(*columns).where(*wanted, records_table.c.operator.in_(operators))
-            rows = connection.execute(query.order_by(records_table.c.started_at, records_table.c.number))
-            return [row._asdict() for row in rows if tuple(row[: len(_KEY)]) in chosen]
-
-    def samples(self, run_id: str) -> list[Sample]:
-        """All raw readings of a run."""
-        query = sa.select(*(samples_table.c[name] for name in _SAMPLE_FIELDS)).where(samples_table.c.run_id == run_id)
-        with self._engine.connect() as connection:
-            return [Sample(**row._mapping) for row in connection.execute(query.order_by(samples_table.c.number))]
-
-    def machine(self, machine_id: str) -> dict[str, Any]:
-        """The description of a machine; empty if it is unknown."""
-        query = sa.select(machines_table.c.description).where(machines_table.c.machine_id == machine_id)
-        with self._engine.connect() as connection:
-            row = connection.execute(query).first()
-        return dict(json.loads(row[0])) if row else {}
+        self.database.write(run_id, add)
 
     def describe_machine(self, machine_id: str, description: Mapping[str, Any]) -> None:
         """Add to what is known of a machine, for example its constants."""
-        with self._engine.begin() as connection:
-            row = connection.execute(
-                sa.select(machines_table.c.description).where(machines_table.c.machine_id == machine_id)
-            ).first()
-            text = json.dumps({**(json.loads(row[0]) if row else {}), **description})
-            if row:
-                connection.execute(
-                    machines_table.update().where(machines_table.c.machine_id == machine_id).values(description=text)
-                )
-            else:
-                now = _stamp(datetime.datetime.now(datetime.UTC))
-                values = {"machine_id": machine_id, "first_seen": now, "description": text}
-                connection.execute(machines_table.insert(), values)
+        same = machines_table.c.machine_id == machine_id
+        with self.database.writing() as connection:
+            _insert_machine(connection, machine_id, {})
+            text = connection.scalar(sa.select(machines_table.c.description).where(same).with_for_update())
+            known = json.dumps({**json.loads(text or "{}"), **description})
+            connection.execute(machines_table.update().where(same).values(description=known))
 
     def add_noise(self, found: Sequence[Noise]) -> None:
         """Keep what A/A comparisons showed; the newest of a task and clock counts."""
         if found:
-            with self._engine.begin() as connection:
+            with self.database.writing() as connection:
                 connection.execute(noise_table.insert(), [dataclasses.asdict(one) for one in found])
 
-    def noise(self, machine_id: str) -> list[Noise]:
-        """What A/A comparisons on a machine showed, the newest of each task and clock."""
-        fields = [noise_table.c[field.name] for field in dataclasses.fields(Noise)]
-        query = sa.select(*fields).where(noise_table.c.machine_id == machine_id).order_by(noise_table.c.number)
-        with self._engine.connect() as connection:
-            found = [Noise(**row._mapping) for row in connection.execute(query)]
-        newest = {(one.operator, one.backend, one.implementation, one.case, one.clock): one for one in found}
-        return list(newest.values())
-
     def close(self) -> None:
-        self._engine.dispose()
+        self.database.close()
 
     def __enter__(self) -> Store:
         return self
@@ -301,33 +277,50 @@ class Store:
         self.close()
 
 
-def _url(given: str) -> sa.URL:
-    """A URL as it is; anything without a scheme is a file of SQLite."""
-    if "://" not in given:
-        return sa.URL.create("sqlite", database=given)
-    try:
-        return sa.make_url(given)
-    except sa.exc.ArgumentError:
-        raise StoreError(f"--store {given}: no URL that SQLAlchemy knows, and no path") from None
+def _insert_run(connection: sa.Connection, info: RunInfo, machine: Mapping[str, Any]) -> None:
+    _insert_machine(connection, info.machine_id, machine)
+    row = dataclasses.asdict(info)
+    row |= {"selectors": json.dumps(info.selectors), "notes": json.dumps(info.notes)}
+    row |= {name: json.dumps(row[name]) for name in ("admission", "ceiling", "deal") if row[name] is not None}
+    connection.execute(runs_table.insert(), row)
 
 
-def _run_info(row: Mapping[str, Any]) -> RunInfo:
-    values = dict(row)
-    for name in ("selectors", "notes"):
-        values[name] = tuple(json.loads(values[name] or "[]"))
-    for name in ("admission", "ceiling"):
-        values[name] = json.loads(values[name]) if values[name] else None
-    return RunInfo(**values)
+def _insert_machine(connection: sa.Connection, machine_id: str, machine: Mapping[str, Any]) -> None:
+    """Unless it is known, perhaps since another process stored it just now."""
+    values = {"machine_id": machine_id, "first_seen": stamp_now(), "description": json.dumps(machine)}
+    connection.execute(_NEW_MACHINE, values)
+
+
+def _insert_records(connection: sa.Connection, phase: str, records: Sequence[Record]) -> None:
+    rows = [(phase, *map(_storable, _values_of_record(one))) for one in records]
+    insert_rows(connection, records_table, ("phase", *RECORD_FIELDS), rows)
+
+
+def _insert_samples(connection: sa.Connection, run_id: str, samples: Sequence[Sample]) -> None:
+    rows = [(run_id, *map(_storable, _values_of_sample(one))) for one in samples]
+    insert_rows(connection, samples_table, ("run_id", *SAMPLE_FIELDS), rows)
+
+
+def _key_of(row: Record | Sample) -> tuple[str, str, str, str]:
+    return row.operator, row.backend, row.implementation, row.case
+
+
+def _tasks(rows: Sequence[Record | Sample]) -> list[dict[str, str]]:
+    """The tasks of rows, each once."""
+    return [dict(zip(KEY, key, strict=True)) for key in dict.fromkeys(map(_key_of, rows))]
+
+
+def _bound(task: Mapping[str, Any]) -> dict[str, Any]:
+    """A task as the parameters of what deletes its rows."""
+    return {f"b_{name}": _storable(task[name]) for name in KEY}
 
 
 def _storable(value: Any) -> Any:
     """Text that any database takes, and no NaN."""
     if isinstance(value, str):
+        if value.isascii() and "\0" not in value:
+            return value
         return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
     if isinstance(value, float) and math.isnan(value):
         return None
     return value
-
-
-def _stamp(moment: datetime.datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")

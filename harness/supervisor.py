@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
+import tempfile
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,15 @@ PREPARE_S = 240.0
 MEMORY_SHARE = 0.5
 """Share of the machine's memory that one worker may address, beyond what it needs to start."""
 STARTING_BYTES = 4 << 30
+
+
+def cannot_start(error: OSError) -> Stopped:
+    """No worker can be started: a full disk, no process, memory or descriptor left."""
+    where = error.filename or tempfile.gettempdir()
+    return Stopped(
+        f"no worker can be started: {error.strerror or error} ({where}); make room there (TMPDIR names another place), "
+        "or end other programs"
+    )
 
 
 def fresh_seed() -> int:
@@ -49,6 +59,10 @@ what one changes in its process reaches no other."""
 
 def trust_of(task: Task) -> Trust:
     return task.declaration.backend, task.declaration.path
+
+
+class Stopped(RuntimeError):
+    """The run cannot go on, for a reason that says nothing of any implementation; the message says what to do."""
 
 
 class Supervisor:
@@ -113,6 +127,11 @@ class Supervisor:
         except WorkerFailure as failure:
             self.replace(trust_of(task))
             return Verdict(failure.status, failure.reason)
+        except Stopped:
+            raise
+        except MemoryError:
+            more = "end other programs, or leave this case out"
+            return Verdict("error", f"the judging process, and not what it judged, had no memory left: {more}")
         except Exception as error:
             # an operator's own code: a bug there is no verdict on the implementation, and must not end the run
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -139,6 +158,12 @@ class Supervisor:
                 self._admissions[operator] = admit(self.registry.operators[operator], self.seed)
             return self._admissions[operator]
 
+    def admitted(self, operators: Iterable[str]) -> None:
+        """The cases of these operators were admitted elsewhere, by the same seed: they are not judged here."""
+        with self._admitting:
+            for operator in operators:
+                self._admissions.setdefault(operator, Admission(operator, 1, ()))
+
     @property
     def admissions(self) -> Mapping[str, Mapping[str, Any]]:
         return {name: admission.as_data() for name, admission in sorted(self._admissions.items())}
@@ -151,9 +176,22 @@ class Supervisor:
 
     def _worker(self, trust: Trust) -> WorkerProcess:
         if trust not in self._workers:
-            limit = 0 if self.registry.backends[trust[0]].reserves else self.memory_limit
-            self._workers[trust] = WorkerProcess(memory_limit=limit, checkout=self._checkout)
+            devices = self.registry.backends[trust[0]].reserves
+            limit = 0 if devices else self.memory_limit
+            # what another version compiled is not loaded by this one
+            plugin = None if self._checkout else trust[1]
+            try:
+                self._workers[trust] = WorkerProcess(
+                    memory_limit=limit, checkout=self._checkout, plugin=plugin, devices=devices
+                )
+            except OSError as error:
+                raise cannot_start(error) from error
         return self._workers[trust]
+
+    def abandon(self) -> None:
+        """From another thread: every request that is waited for has failed. What comes of it is no verdict."""
+        for worker in list(self._workers.values()):
+            worker.abandon()
 
     def close(self) -> None:
         for trust in list(self._workers):

@@ -149,12 +149,25 @@ class Reply:
     usage: tuple[Usage | None, ...] = ()
 
 
-STRANGE = dict.fromkeys((*range(32), *range(127, 160), *range(55296, 57344)), "�")
+STRANGE = dict.fromkeys(
+    (
+        *range(32),
+        *range(127, 160),
+        *range(0xD800, 0xE000),
+        # what turns a line around, breaks it or is not seen: text that reads otherwise than it is
+        *(0x200B, 0x200E, 0x200F, 0xFEFF),
+        *range(0x2028, 0x202F),
+        *range(0x2060, 0x2070),
+        *range(0xE0000, 0xE0080),
+    ),
+    "�",
+)
 LONGEST_TEXT = 2000
 
 
 def text_of(value: Any) -> str:
-    """What a worker says, fit for a terminal, a store and a report: short, no control characters, no half ones."""
+    """What a worker says, fit for a terminal, a store and a report: short, no control characters, no half ones, none
+    that cannot be seen."""
     return str(value)[:LONGEST_TEXT].translate(STRANGE)
 
 

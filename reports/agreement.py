@@ -64,7 +64,7 @@ def check_all(
     seed: int,
     progress: Callable[[str], None],
 ) -> Checked:
-    """Conformance of all implementations of some backends, as far as there is time (`until`, by time.time()).
+    """Conformance of all implementations of some backends, as far as there is time (`until`, by time.monotonic()).
 
     Operators without kernels come last. Every queue takes its cases in the same order, which looks random: where time
     runs out, what was not reached is of all kinds, and what was reached on one device was reached on the other.
@@ -77,7 +77,7 @@ def check_all(
         # CUDA reserves more addresses than the machine has memory: no cap on them
         with Supervisor(registry, seed, deadline_s=DEADLINE_S, memory_limit_bytes=0) as supervisor:
             for task in queue:
-                if time.time() >= until:
+                if time.monotonic() >= until:
                     return
                 found.append((task, supervisor.check(task)))
         progress(f"conformance: {queue[0].declaration.operator} on {queue[0].declaration.backend} is done")

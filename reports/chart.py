@@ -10,6 +10,9 @@ from .words import plain, unit_for
 
 ROW = 30
 LABEL = 268
+"""Most pixels for the names; short ones leave the room to the bars, which matters on a phone."""
+LONGEST = 34
+LETTER = 7.2
 WIDTH = 780
 RIGHT = 24
 TOP = 8
@@ -50,22 +53,29 @@ def chart(group: Ranking) -> Chart | None:
     logarithmic = max(highs) > 20 * min(lows)
     start, end = (min(lows) / 1.15, max(highs) * 1.15) if logarithmic else (0.0, max(highs) * 1.05)
 
+    names = [_short(f"{plain(one.record.backend)}/{plain(one.record.implementation)}") for one in group.places]
+    label = min(LABEL, round(24 + LETTER * max(map(len, names))))
+
     def x(value: float) -> float:
         share = math.log(value / start) / math.log(end / start) if logarithmic else value / end
-        return round(LABEL + share * (WIDTH - LABEL - RIGHT), 1)
+        return round(label + share * (WIDTH - label - RIGHT), 1)
 
     rows = []
     for number, place in enumerate(group.places):
         record = place.record
         low, middle, high = (float(one or 1) for one in (record.ci_low_ns, record.median_ns, record.ci_high_ns))
-        label = f"{plain(record.backend)}/{plain(record.implementation)}"
         y = TOP + ROW * (number + 0.5)
-        rows.append(Row(label, y, x(low), x(middle), x(high), place.rank == 1))
+        rows.append(Row(names[number], y, x(low), x(middle), x(high), place.rank == 1))
     values = _log_ticks(start, end) if logarithmic else _linear_ticks(end)
     ticks = tuple((x(value), f"{value / divisor:g}") for value in values)
     scale = ", logarithmic" if logarithmic else ""
     title = f"Median time per call and its 95 % interval, in {unit}{scale}"
-    return Chart(tuple(rows), ticks, WIDTH, TOP + ROW * len(rows) + 26, LABEL, title)
+    return Chart(tuple(rows), ticks, WIDTH, TOP + ROW * len(rows) + 26, label, title)
+
+
+def _short(name: str) -> str:
+    """A name whose middle is left out where it is long: names differ at both ends."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2 - 1]}…{name[-LONGEST // 2 :]}"
 
 
 def _linear_ticks(end: float) -> list[float]:

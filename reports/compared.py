@@ -8,16 +8,16 @@ import io
 import json
 import math
 import shlex
-import types
-import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from harness.comparing.verdicts import CLOCKS, VERDICTS, Compared, Comparison
+from harness.whole import replacing, write_whole
 
+from .frame import IDENTITY, Kind, kinds_of, typed
 from .inert import cell, jsonable
 from .words import number, plain, unit_for
 
@@ -42,11 +42,10 @@ CLOCK_WORDS = {"cpu": "CPU", "wall": "wall", "device": "device"}
 COLUMNS = tuple(field.name for field in dataclasses.fields(Compared))
 LEAST_SHOWN = 5e-4
 """A change of fewer percent is written as none."""
-FORMATS = ("markdown", "csv", "json", "junit", "html", "parquet")
+FORMATS = ("markdown", "csv", "json", "junit", "html", "parquet", "latex")
 
-_DTYPES = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
-_CATEGORIES = {
-    **dict.fromkeys(("operator", "backend", "implementation", "case"), None),
+_KINDS: Mapping[str, Kind] = {
+    **IDENTITY,
     "verdict": VERDICTS,
     "clock": CLOCKS,
     "code_path": ("unchanged", "changed"),
@@ -63,7 +62,14 @@ def _finite(ratio: float | None) -> float:
 
 
 def headline(comparison: Comparison) -> str:
-    """The first thing to know, as sentences."""
+    """The first thing to know, as sentences; that the machine changed before what the tasks did apart from it."""
+    if comparison.machine:
+        said = comparison.machine.partition(" (")[0]
+        return f"{said[0].upper()}{said[1:]}. Apart from that: {_tasks_headline(comparison)}"
+    return _tasks_headline(comparison)
+
+
+def _tasks_headline(comparison: Comparison) -> str:
     total = len(comparison.rows)
     counts = {verdict: comparison.count(verdict) for verdict in WORST_FIRST}
     if not total:
@@ -160,34 +166,21 @@ def seen(rows: Iterable[Compared]) -> str:
 def again(comparison: Comparison, row: Compared, command: str | None = None) -> str:
     """The command that compares one task again; `command` is how it was called, without selectors."""
     if command is None:
-        sides = (plain(side).split() or ["?"] for side in (comparison.base, comparison.head))
-        command = "harness compare " + " ".join(shlex.quote(words[0]) for words in sides)
+        sides = (_typed(plain(side)) for side in (comparison.base, comparison.head))
+        command = "harness compare " + " ".join(map(shlex.quote, sides))
     return f"{command} {shlex.quote(plain(row.id))}"
+
+
+def _typed(side: str) -> str:
+    """What names a side on the command line: the first word, or behind `run` (of a file's store or not) its id."""
+    words = side.split() or ["?"]
+    return words[1] if words[0] == "run" and len(words) > 1 else words[0].removesuffix(":")
 
 
 def compared_frame(comparison: Comparison) -> pd.DataFrame:
     """One row per task, columns as the fields of `Compared`: names, verdict and clock as categories, the rest nullable;
     `notes` as one text. Ratios are HEAD over BASE, times ns per call; what does not apply is <NA>."""
-    hints = typing.get_type_hints(Compared)
-    rows = _flat(comparison.rows)
-    columns = {}
-    for name in COLUMNS:
-        values = [row[name] for row in rows]
-        if name in _CATEGORIES:
-            columns[name] = _category(values, _CATEGORIES[name])
-        else:
-            columns[name] = pd.array(values, dtype=_dtype(hints[name]))
-    return pd.DataFrame(columns)
-
-
-def _category(values: list[str | None], categories: tuple[str, ...] | None) -> Any:
-    known = categories or sorted({value for value in values if value is not None})
-    return pd.Categorical(values, categories=pd.array(list(known), dtype="string"), ordered=False)
-
-
-def _dtype(hint: Any) -> str:
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    return next((_DTYPES[one] for one in options if one in _DTYPES), "string")
+    return typed(_flat(comparison.rows), kinds_of(Compared, _KINDS))
 
 
 def _flat(rows: Iterable[Compared]) -> list[dict[str, Any]]:
@@ -214,26 +207,27 @@ def compared_text(comparison: Comparison, format: str, command: str | None = Non
     from .compared_markdown import compared_markdown
     from .compared_page import compared_page
     from .junit import compared_junit
+    from .latex import compared_latex
 
     if format == "json":
         return compared_json(comparison) + "\n"
     if format == "csv":
         return compared_csv(comparison)
+    if format == "latex":
+        return compared_latex(comparison)
     writer = {"markdown": compared_markdown, "junit": compared_junit, "html": compared_page}[format]
     return writer(comparison, command)
 
 
 def write_compared(comparison: Comparison, format: str, path: Path, command: str | None = None) -> None:
     """Write a comparison as a file in one of FORMATS; raises ValueError where a library for it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if format == "parquet":
-        try:
-            import pyarrow  # noqa: F401 - pandas needs it, and says so less clearly
-        except ImportError:
-            raise ValueError("--format parquet needs pyarrow; type: pip install 'kernel-harness[analysis]'") from None
-        compared_frame(comparison).to_parquet(path, index=False)
+        from .parquet import write_frame
+
+        with replacing(path) as partial:
+            write_frame(compared_frame(comparison), partial)
     else:
-        path.write_text(compared_text(comparison, format, command), encoding="utf-8", errors="backslashreplace")
+        write_whole(path, compared_text(comparison, format, command), "backslashreplace")
 
 
 def add_summary(comparison: Comparison, path: Path, command: str | None = None) -> None:

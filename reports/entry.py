@@ -70,7 +70,7 @@ class Entry:
             self.found["graph_reason"] = "the call waits for the device"
         elif self.interval.estimate > SHORT_NS:
             self.found["graph_reason"] = f"it takes more than {SHORT_NS / 1e3:.0f} us"
-        elif time.time() > until:
+        elif time.monotonic() > until:
             self.found["graph_reason"] = "no time was left"
         else:
             graph = replayed(self.reader.timer, self.call)

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.record import COLUMNS, Record
+from harness.whole import replacing, write_whole
 
-from .inert import cell, escaped, jsonable
+from .inert import cell, code, escaped, jsonable
 from .ranking import rankings
 from .report import Report
-from .words import count, number, plain, ratio_words, time_words, unit_for
+from .words import count, number, ratio_words, time_words, unit_for
+
+TEXTS = ("html", "markdown", "csv", "json", "latex")
 
 
 def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
@@ -28,24 +31,34 @@ def json_rows(records: Iterable[Record]) -> str:
 
 
 def text_of(report: Report, format: str) -> str:
-    """A report as text in `markdown`, `csv` or `json`."""
+    """A report as text in one of TEXTS. Raises ValueError for another format."""
+    if format == "html":
+        from .page import page
+
+        return page(report, report.histories)
     if format == "json":
         return json_rows(report.records) + "\n"
     if format == "csv":
         return _csv(report.records)
-    return markdown(report)
+    if format == "latex":
+        from .latex import latex
+
+        return latex(report)
+    if format == "markdown":
+        return markdown(report)
+    raise ValueError(f"{format!r} is no text format of a report; those are {', '.join(TEXTS)}")
 
 
 def write(report: Report, format: str, path: Path) -> None:
-    """Write a report as `html`, `markdown`, `csv`, `json` or `parquet`."""
-    if format == "html":
-        from .page import page
+    """Write a report as `parquet` or one of TEXTS, whole or not at all. Raises ValueError for another format."""
+    if format == "parquet":
+        from .frame import records_frame
+        from .parquet import write_frame
 
-        path.write_text(page(report, report.histories), encoding="utf-8")
-    elif format == "parquet":
-        _write_parquet(report.records, path)
+        with replacing(path) as partial:
+            write_frame(records_frame(report.records), partial)
     else:
-        path.write_text(text_of(report, format), encoding="utf-8")
+        write_whole(path, text_of(report, format))
 
 
 def _csv(records: Iterable[Record]) -> str:
@@ -55,16 +68,6 @@ def _csv(records: Iterable[Record]) -> str:
     for record in records:
         writer.writerow([cell(getattr(record, name)) for name in COLUMNS])
     return out.getvalue()
-
-
-def _write_parquet(records: Iterable[Record], path: Path) -> None:
-    from .frame import records_frame
-
-    try:
-        import pyarrow  # noqa: F401 - pandas needs it, and says so less clearly
-    except ImportError:
-        raise ValueError("--format parquet needs pyarrow; type: pip install 'kernel-harness[analysis]'") from None
-    records_frame(records).to_parquet(path, index=False)
 
 
 def markdown(report: Report) -> str:
@@ -97,5 +100,5 @@ def markdown(report: Report) -> str:
             parts.append(f"- {name}: {record.status}: {escaped(record.reason)}")
     if report.wrong:
         parts += ["", "## Wrong", ""]
-        parts += [f"- `{plain(record.id)}` {record.status}: {escaped(record.reason)}" for record in report.wrong]
+        parts += [f"- {code(record.id)} {record.status}: {escaped(record.reason)}" for record in report.wrong]
     return "\n".join(parts) + "\n"

@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from harness.histories import ChangePoint, Histories, History, point_data
-from harness.series import Point, machine_words
+from harness.record import STATUSES
+from harness.series import Point
+from harness.series import machine_words as known_machines
+from harness.shift import amount, percent
+from harness.shifts import DRIFT
+from harness.shifts import words as machine_words
 
-from .trend import parts
+from .frame import CATEGORY, IDENTITY, MOMENT, Kind, kinds_of, typed
+from .trend import cuts, parts
 from .words import number, plain, time_words, unit_for
 
 CLOCKS = {"cpu": "CPU", "wall": "wall"}
@@ -27,47 +33,91 @@ FINDINGS = {
     "steady": "steady",
     "unknown": "too few runs",
 }
-_DTYPES = {
+_TASK: Mapping[str, Kind] = {**IDENTITY, "machine_id": CATEGORY}
+_CLOCK: Mapping[str, Kind] = {"clock": ("cpu", "wall")}
+_HISTORY: Mapping[str, Kind] = {
+    **_TASK,
+    "verdict": ("slower", "faster", "changed", "steady", "unknown"),
+    **_CLOCK,
+    "clock_reason": "string",
     "runs": "Int64",
     "gaps": "Int64",
-    "newest_ns": "Int64",
-    "samples": "Int64",
-    "median_ns": "Int64",
-    "ci_low_ns": "Int64",
-    "ci_high_ns": "Int64",
-    "cpu_median_ns": "Int64",
+    "first_at": MOMENT,
+    "newest_at": MOMENT,
+    "newest_run_id": CATEGORY,
+    "newest_commit": CATEGORY,
     "newest_dirty": "boolean",
-    "dirty": "boolean",
+    "newest_ns": "Int64",
     "noise_percent": "Float64",
     "trend_percent_per_week": "Float64",
-    "trend_low": "Float64",
-    "trend_high": "Float64",
+    "trend_low_percent_per_week": "Float64",
+    "trend_high_percent_per_week": "Float64",
     "trend_p_value": "Float64",
-    "change_points": "object",
-    "gap_reasons": "object",
+    "trend_reason": "string",
+    "machine_changes": "Int64",
+    "change_points": "Int64",
+    "newest_change_at": MOMENT,
+    "newest_change_commit": CATEGORY,
+    "newest_change_percent": "Float64",
+    "newest_gap_reason": "string",
 }
-_MOMENTS = ("first_at", "newest_at", "started_at")
+_CHANGE: Mapping[str, Kind] = {
+    **_TASK,
+    **_CLOCK,
+    "run_id": CATEGORY,
+    "started_at": MOMENT,
+    "commit": CATEGORY,
+    "dirty": "boolean",
+    "run_id_before": CATEGORY,
+    "commit_before": CATEGORY,
+    "dirty_before": "boolean",
+    "percent": "Float64",
+    "percent_low": "Float64",
+    "percent_high": "Float64",
+}
 
 
 def histories_frame(histories: Histories) -> pd.DataFrame:
-    """One row per task, columns as the keys of `harness.histories.History.as_data`; moments are of UTC."""
-    return _frame([row.as_data() for row in histories.rows])
+    """One row per task, columns as the keys of `harness.histories.History.as_data`, where instead of lists there are
+    the number of change points, the newest of them, and the newest reason of a gap; moments are of UTC."""
+    return typed(flat_rows(histories), _HISTORY)
 
 
 def points_frame(histories: Histories) -> pd.DataFrame:
     """One row per task and run: identity, clock, and the fields of `harness.series.Point`."""
-    return _frame([point_data(row.series, point) for row in histories.rows for point in row.series.points])
+    special = {"started_at": MOMENT, "status": STATUSES, "run_id": CATEGORY, "commit": CATEGORY}
+    kinds = {**_TASK, **_CLOCK, **kinds_of(Point, special)}
+    return typed([point_data(row.series, point) for row in histories.rows for point in row.series.points], kinds)
 
 
-def _frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    columns = {}
-    for name in rows[0] if rows else ():
-        values = [row[name] for row in rows]
-        if name in _MOMENTS:
-            columns[name] = pd.Series(pd.to_datetime(values, utc=True))
-        else:
-            columns[name] = pd.Series(values, dtype=_DTYPES.get(name, "string"))  # type: ignore[call-overload]
-    return pd.DataFrame(columns)
+def changes_frame(histories: Histories) -> pd.DataFrame:
+    """One row per task and change point: identity, clock, and the keys of `harness.histories.ChangePoint.as_data`."""
+    names = (*_TASK, *_CLOCK)
+    rows = [
+        {**{name: getattr(row.series, name) for name in names}, **change.as_data()}
+        for row in histories.rows
+        for change in row.changes
+    ]
+    return typed(rows, _CHANGE)
+
+
+def flat_rows(histories: Histories) -> list[dict[str, Any]]:
+    """Histories as rows in which nothing is nested; JSON-able."""
+    rows = []
+    for history in histories.rows:
+        data = history.as_data()
+        changes, gaps = data.pop("change_points"), data.pop("gap_reasons")
+        data["machine_changes"] = len(data["machine_changes"])
+        newest = changes[-1] if changes else {}
+        data |= {
+            "change_points": len(changes),
+            "newest_change_at": newest.get("started_at"),
+            "newest_change_commit": newest.get("commit"),
+            "newest_change_percent": newest.get("percent"),
+            "newest_gap_reason": gaps[-1] if gaps else None,
+        }
+        rows.append(data)
+    return rows
 
 
 def finding(history: History) -> str:
@@ -158,7 +208,7 @@ def level_rows(history: History) -> tuple[list[dict[str, Any]], str]:
     levels = parts(history)
     medians = [_median(history, level) or 0.0 for level in levels]
     divisor, unit = unit_for(medians)
-    changes = ["-", *(size_words(change) for change in history.changes)]
+    changes = ["-", *cuts(history).values()]
     rows = []
     for level, median, change in zip(levels, medians, changes, strict=True):
         first, last = level[0], level[-1]
@@ -191,6 +241,9 @@ def sentence(history: History) -> str:
         said.append(f"{what}: {trend_words(history)} a week, p = {number(history.p_value, 2)}")
     if not history.changes:
         said.append("no change point")
+    if history.taken:
+        sizes = ", ".join(percent(one.shift.taken) for one in history.taken)
+        said.append(f"{sizes} of the machine as a whole {'is' if len(history.taken) == 1 else 'are'} taken out of that")
     for gap in series.gaps[-2:]:
         said.append(f"no time on {gap.started_at:%Y-%m-%d} at {gap.commit_words}: {gap.status}: {gap.reason[:200]}")
     return "; ".join(plain(one) for one in said) + "."
@@ -199,9 +252,9 @@ def sentence(history: History) -> str:
 def notes(histories: Histories) -> list[str]:
     """What is to be known of all rows."""
     others = [one for one in histories.machines if one.machine_id != histories.machine_id]
-    found = [f"Machine {histories.machine_id}."]
+    found = [f"Machine {histories.machine_id}.", *machine_sentences(histories)]
     if others:
-        found.append(f"Times of other machines are not mixed in; see them with --machine: {machine_words(others)}.")
+        found.append(f"Times of other machines are not mixed in; see them with --machine: {known_machines(others)}.")
     never = Counter(row.series.gaps[-1].status for row in histories.rows if not row.series.timed)
     if never:
         words = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in sorted(never.items()))
@@ -215,13 +268,31 @@ def notes(histories: Histories) -> list[str]:
     return found
 
 
+def machine_sentences(histories: Histories) -> list[str]:
+    """What all tasks share over the runs, a sentence for each change, and whether it is the machine's."""
+    found = [machine_words(one, histories.machine_id) for one in histories.machine_changes]
+    return [f"{one[0].upper()}{one[1:]}." for one in found]
+
+
 def with_times(histories: Histories) -> list[History]:
     """The tasks that have a time in any run: what is missing on a machine has no history there."""
     return [row for row in histories.rows if row.series.timed]
 
 
 def headline(histories: Histories) -> tuple[str, str]:
-    """The first thing to know, and its colour."""
+    """The first thing to know, and its colour: that the machine changed, and what the tasks did apart from it."""
+    text, colour = _tasks_headline(histories)
+    taken = [one for one in histories.machine_changes if one.is_machine]
+    if not taken:
+        return text, colour
+    newest = taken[-1]
+    drifts = newest.kind == DRIFT
+    size = f"drifts {percent(newest.per_week or 0.0)} a week" if drifts else f"got {amount(newest.shift.log)}"
+    since = "" if drifts else f" from run {newest.after.run_id} on"
+    return f"The machine {size}{since}; apart from that: {text[0].lower()}{text[1:]}", colour
+
+
+def _tasks_headline(histories: Histories) -> tuple[str, str]:
     rows = with_times(histories)
     slower = sum(kind(row) == "bad" for row in rows)
     total = len(rows)

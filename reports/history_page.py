@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from harness.histories import Histories, History
+from harness.whole import write_whole
 
 from .history import (
     CLOCKS,
@@ -110,8 +111,7 @@ def write_history(histories: Histories, path: Path) -> None:
     """Write a `.svg` or a `.html`. Raises ValueError for another suffix."""
     if path.suffix not in SUFFIXES:
         raise ValueError(f"--output {path}: its name must end in {' or '.join(SUFFIXES)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(history_svg(histories) if path.suffix == ".svg" else history_page(histories), encoding="utf-8")
+    write_whole(path, history_svg(histories) if path.suffix == ".svg" else history_page(histories))
 
 
 def _style() -> str:

@@ -14,6 +14,7 @@ from .history import (
     finding,
     headline,
     kind,
+    machine_sentences,
     newest_words,
     notes,
     runs_words,
@@ -44,8 +45,11 @@ def history_lines(histories: Histories) -> Iterator[Table | Text]:
     yield from _reasons(histories)
     text, colour = headline(histories)
     yield Text(f"\n{text}", f"bold {COLOURS[colour]}".replace(" default", ""))
+    for said in machine_sentences(histories):
+        yield Text(plain(said), "yellow")
     for note in notes(histories):
-        yield Text(plain(note), "dim")
+        if note not in machine_sentences(histories):
+            yield Text(plain(note), "dim")
 
 
 def _cells(row: History) -> list[Text]:

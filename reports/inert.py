@@ -22,8 +22,10 @@ def jsonable(value: Any) -> Any:
 
 def cell(value: Any) -> Any:
     """A cell of a CSV file: text that would be a formula gets an apostrophe in front, as spreadsheets write it."""
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return "'" + value
+    if isinstance(value, str):
+        # a terminal that shows the file would obey escape sequences
+        text = "".join(char if char.isprintable() or char in "\n\r\t" else visible(char) for char in value)
+        return f"'{text}" if text.startswith(FORMULA) else text
     return "" if value is None else value
 
 

@@ -74,8 +74,8 @@ class Row:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
     """What to measure: `cases` as (operator, case), on which `backends`, without the implementations `left_out` and
-    the task ids in `skip`, until `until` (time.time()). Answers of up to `whole` elements are judged in full; each is
-    timed at most `rounds` times."""
+    the task ids in `skip`, until `until` (time.monotonic(), which all processes of a machine share). Answers of up to
+    `whole` elements are judged in full; each is timed at most `rounds` times."""
 
     device: str
     backends: tuple[str, ...]

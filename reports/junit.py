@@ -21,7 +21,7 @@ def compared_junit(comparison: Comparison, command: str | None = None) -> str:
     sides = f"harness compare {visible(comparison.base)} {visible(comparison.head)}"
     suite = ElementTree.SubElement(root, "testsuite", {"name": sides, **_counts(comparison)})
     about = {"base": comparison.base, "head": comparison.head, "machine_id": comparison.machine_id}
-    _properties(suite, {**about, "exit_code": comparison.exit_code, "headline": headline(comparison)})
+    add_properties(suite, {**about, "exit_code": comparison.exit_code, "headline": headline(comparison)})
     for row in ordered(comparison.rows):
         _case(suite, comparison, row, command)
     ElementTree.indent(root)
@@ -46,7 +46,7 @@ def _case(suite: ElementTree.Element, comparison: Comparison, row: Compared, com
     kind = visible(f"{row.operator}/{row.backend}/{row.implementation}")
     about = {"classname": kind, "name": visible(row.case), "time": f"{row.spent_s:.3f}"}
     case = ElementTree.SubElement(suite, "testcase", about)
-    _properties(case, {name: getattr(row, name) for name in PROPERTIES})
+    add_properties(case, {name: getattr(row, name) for name in PROPERTIES})
     lines = [visible(line) for line in (row.reason, *evidence(row), again(comparison, row, command))]
     if row.verdict in OUTCOMES:
         outcome = ElementTree.SubElement(case, OUTCOMES[row.verdict], {"message": _message(row), "type": row.verdict})
@@ -62,7 +62,8 @@ def _message(row: Compared) -> str:
     return f"{row.verdict} {change_of(row)}{clock}: {visible(row.reason)}"
 
 
-def _properties(parent: ElementTree.Element, values: dict[str, object]) -> None:
+def add_properties(parent: ElementTree.Element, values: dict[str, object]) -> None:
+    """Values as properties of a suite or a test case; None is left out."""
     group = ElementTree.SubElement(parent, "properties")
     for name, value in values.items():
         if value is not None:

@@ -146,7 +146,7 @@ def measure(job: Job, progress: Progress, command: Sequence[str] = COMMAND) -> G
     found = Gathered()
     for _ in range(MOST_STARTS):
         left = tuple(one for one in job.cases if f"{one[0]}/{one[1].id}" not in found.states)
-        if found.ended or not left or time.time() >= job.until:
+        if found.ended or not left or time.monotonic() >= job.until:
             break
         found.begun, found.at, before = "", "", len(found.rows)
         # copies are measured anew, unless they are what failed
@@ -198,7 +198,7 @@ def _read(stream: IO[str], lines: queue.SimpleQueue[str]) -> None:
 def _listen(lines: queue.SimpleQueue[str], until: float, found: Gathered, progress: Progress) -> str:
     """Hear messages until there are none left; why it was given up, or an empty text."""
     while True:
-        wait = min(SILENCE_S, until - time.time())
+        wait = min(SILENCE_S, until - time.monotonic())
         try:
             line = lines.get(timeout=max(0.0, wait))
         except queue.Empty:
@@ -213,7 +213,7 @@ def _listen(lines: queue.SimpleQueue[str], until: float, found: Gathered, progre
 
 def run(device: str, minutes: float, seed: int, progress: Progress, registry: Registry, command: str) -> Outcome:
     """Conformance, then the table, in so many minutes together; `command` is what makes it again."""
-    plan, start = PLANS[device], time.time()
+    plan, start = PLANS[device], time.monotonic()
     until = start + 60.0 * minutes - RESERVE_S
     progress("conformance")
     checked = check_all(
@@ -244,7 +244,7 @@ def run(device: str, minutes: float, seed: int, progress: Progress, registry: Re
         other=plan.other,
         command=command,
         started_at=datetime.datetime.fromtimestamp(start, datetime.UTC).isoformat(timespec="seconds"),
-        seconds=time.time() - start,
+        seconds=time.monotonic() - start,
         commit=commit,
         dirty=dirty,
         seed=seed,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.timing.device.state import SLOWED, State
+from harness.whole import write_whole
 
 from .arrays import PLACES
 from .job import SAMPLES, Row
@@ -91,7 +92,7 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
     paths = []
     for suffix, text in texts.items():
         path = stem.with_name(stem.name + suffix)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
         paths.append(path)
     return paths
 

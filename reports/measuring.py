@@ -63,13 +63,13 @@ def measure(job: Job, say: Say) -> None:
     watch = Watch(place.timer.state)
     say({"device": {**place.describe(), "state": dataclasses.asdict(watch.state(fresh=True))}})
     for number, (operator, case) in enumerate(job.cases):
-        left = job.until - time.time()
+        left = job.until - time.monotonic()
         if left <= 0:
             break
         say({"begin": f"{operator}/{case.id}"})
         run = CaseRun(job, registry, place, watch, operator, case, say)
         before = watch.state(fresh=True)
-        run.run(time.time() + left / (len(job.cases) - number))
+        run.run(time.monotonic() + left / (len(job.cases) - number))
         after = watch.state(fresh=True)
         states = {"before": dataclasses.asdict(before), "after": dataclasses.asdict(after)}
         say({"case": f"{operator}/{case.id}", **states})
@@ -115,7 +115,7 @@ class CaseRun:
         question = ask(self._place, self._operator, self._case, x, self._rng, self._job.whole)
         groups = self._groups()
         for number, group in enumerate(groups):
-            now = time.time()
+            now = time.monotonic()
             self._run_group(number, group, x, question, now + (until - now) / (len(groups) - number))
             gc.collect()
             self._place.release()
@@ -225,7 +225,7 @@ class CaseRun:
         first = last = before
         for number in range(self._job.rounds):
             alive = [one for one in entries if one.failure is None]
-            if number >= FEWEST_ROUNDS and time.time() > until:
+            if number >= FEWEST_ROUNDS and time.monotonic() > until:
                 break
             looked_at = alive if number and number % STEADY_ROUNDS == 0 else []
             if looked_at and all(one.interval.relative_half_width <= STEADY for one in looked_at):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from harness.record import Record, Sample
 from harness.timing.statistics import Blocks, Interval, block_medians, paired_ratio
 
+from .frame import CATEGORY, Kind, typed
 from .report import Report
 
 
@@ -28,6 +29,15 @@ class Place:
     relative: Interval
     verdict: str
     checked: int
+    refused: int = 0
+    cases: int = 0
+    """Of so many conformance cases in the dtype of this one it refused so many: what it would have done there is not
+    known, and one that runs only where it is right is not as good as one that runs everywhere."""
+
+    @property
+    def refusal(self) -> str:
+        """That in words; empty where it refused none."""
+        return f"refuses {self.refused} of {self.cases} cases" if self.refused else ""
 
     @property
     def smallest_visible(self) -> float:
@@ -59,7 +69,26 @@ def rankings(report: Report) -> list[Ranking]:
     by_task: dict[tuple[str, str, str, str], list[Sample]] = defaultdict(list)
     for sample in report.samples:
         by_task[(sample.operator, sample.backend, sample.implementation, sample.case)].append(sample)
-    return [_rank(operator, case, records, by_task) for (operator, case), records in sorted(groups.items())]
+    refusals = _refusals(report.checked)
+    return [_rank(operator, case, records, by_task, refusals) for (operator, case), records in sorted(groups.items())]
+
+
+_Refusals = Mapping[tuple[str, str, str, str], tuple[int, int]]
+
+
+def _refusals(checked: Iterable[Record]) -> _Refusals:
+    """(refused, all) conformance cases by operator, backend, implementation and dtype."""
+    found: dict[tuple[str, str, str, str], tuple[int, int]] = {}
+    for one in checked:
+        key = one.operator, one.backend, one.implementation, one.dtype
+        refused, cases = found.get(key, (0, 0))
+        found[key] = refused + (one.status == "unsupported"), cases + 1
+    return found
+
+
+def _is_ranked(record: Record) -> bool:
+    """Only what was shown to be right: an imported time was not."""
+    return record.status == "passed" and record.median_ns is not None
 
 
 def _rank(
@@ -67,15 +96,16 @@ def _rank(
     case: str,
     records: Iterable[Record],
     by_task: dict[tuple[str, str, str, str], list[Sample]],
+    refusals: _Refusals,
 ) -> Ranking:
     members = list(records)
-    timed = sorted((one for one in members if one.median_ns is not None), key=lambda one: one.median_ns or 0)
-    without = tuple(one for one in members if one.median_ns is None)
+    timed = sorted((one for one in members if _is_ranked(one)), key=lambda one: one.median_ns or 0)
+    without = tuple(one for one in members if not _is_ranked(one))
     samples = {one.id: by_task[(one.operator, one.backend, one.implementation, one.case)] for one in timed}
-    return Ranking(operator, case, tuple(_places(timed, samples)), without)
+    return Ranking(operator, case, tuple(_places(timed, samples, refusals)), without)
 
 
-def _places(timed: Sequence[Record], samples: dict[str, list[Sample]]) -> Iterable[Place]:
+def _places(timed: Sequence[Record], samples: dict[str, list[Sample]], refusals: _Refusals) -> Iterable[Place]:
     """In order of the paired ratio to the leader, who is the fastest by pairs: medians of two disturbed samples may
     order them otherwise, pairs saw the same disturbance."""
     blocks = {record.id: block_medians(samples[record.id]) for record in timed}
@@ -98,7 +128,8 @@ def _places(timed: Sequence[Record], samples: dict[str, list[Sample]]) -> Iterab
         tied = record is not leader and relative.low <= 1.0
         verdict = "fastest" if record is leader else "tied" if tied else "slower"
         checked = sum(sample.checked for sample in samples[record.id])
-        yield Place(record, 1 if tied else position + 1, relative, verdict, checked)
+        refused, cases = refusals.get((record.operator, record.backend, record.implementation, record.dtype), (0, 0))
+        yield Place(record, 1 if tied else position + 1, relative, verdict, checked, refused, cases)
 
 
 def _relative(times: Blocks, leader: Blocks) -> Interval:
@@ -107,6 +138,21 @@ def _relative(times: Blocks, leader: Blocks) -> Interval:
         return paired_ratio(times, leader)
     except ValueError:
         return Interval(float("nan"), 0.0, float("inf"))
+
+
+_RANKING: Mapping[str, Kind] = {
+    "operator": CATEGORY,
+    "case": CATEGORY,
+    "rank": "Int64",
+    "backend": CATEGORY,
+    "implementation": CATEGORY,
+    "verdict": ("fastest", "tied", "slower"),
+    **dict.fromkeys(("median_ns", "ci_low_ns", "ci_high_ns"), "Int64"),
+    **dict.fromkeys(("relative", "relative_low", "relative_high", "smallest_visible"), "Float64"),
+    **dict.fromkeys(("gb_per_s", "percent_of_limit", "error_over_bound"), "Float64"),
+    **dict.fromkeys(("cpu_median_ns", "samples", "samples_checked", "launches", "host_round_trips"), "Int64"),
+    **dict.fromkeys(("cases", "cases_refused"), "Int64"),
+}
 
 
 def ranking_frame(report: Report) -> pd.DataFrame:
@@ -134,8 +180,10 @@ def ranking_frame(report: Report) -> pd.DataFrame:
             "samples_checked": place.checked,
             "launches": place.record.launches,
             "host_round_trips": place.record.host_round_trips,
+            "cases": place.cases,
+            "cases_refused": place.refused,
         }
         for group in rankings(report)
         for place in group.places
     ]
-    return pd.DataFrame(rows)
+    return typed(rows, _RANKING)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from harness import next_step
 from harness.histories import Histories
 from harness.record import STATUSES, Record, Sample
 
-from .words import plain
+if TYPE_CHECKING:
+    from harness.revealing import Found
 
 NOTICEABLE = 0.1
 
@@ -18,7 +20,7 @@ NOTICEABLE = 0.1
 @dataclass(frozen=True, slots=True)
 class Report:
     """`run` and `machine` as the store describes them, the records of both phases, every raw sample, and what the run's
-    tasks showed up to it where that was looked at."""
+    tasks showed up to it where that was looked at; `trees` are those that were revealed for the report."""
 
     run: Mapping[str, Any]
     machine: Mapping[str, Any]
@@ -26,6 +28,7 @@ class Report:
     timed: tuple[Record, ...]
     samples: tuple[Sample, ...]
     histories: Histories | None = None
+    trees: tuple[Found, ...] = ()
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -55,6 +58,11 @@ class Report:
         )
 
     @property
+    def runs_again(self) -> bool:
+        """Whether the commands beside the tasks run them again: what another tool measured is shown only."""
+        return bool(self.run["command"] != "import")
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many tasks ended how, in the order of the statuses."""
         counted = Counter(record.status for record in self.records)
@@ -63,5 +71,4 @@ class Report:
 
 def again(record: Record, report: Report) -> str:
     """The command that runs a record's task again, on the same inputs."""
-    verb = "bench" if record in report.timed else "check"
-    return f"harness {verb} '{plain(record.id)}' --seed {record.seed}"
+    return next_step.again(report.run, "bench" if record in report.timed else "check", record.id, record.seed)

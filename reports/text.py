@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.table import Table
 from rich.text import Text
@@ -26,8 +27,24 @@ def ranking_tables(report: Report) -> Iterator[Table | Text]:
                 f"{record.status}: {plain(record.reason)[:300]}"
             )
         yield Text("")
+    audited = audit_text(report.timed)
+    if audited:
+        yield Text(audited + "\n", "dim")
     if report.disturbance:
         yield Text(report.disturbance + "\n", "yellow")
+
+
+def audit_text(records: Iterable[Record]) -> str:
+    """Who says so: how far the supervisor's own clock is from the medians; empty where it was not asked."""
+    ratios = [one.audit_ns / one.median_ns for one in records if one.audit_ns and one.median_ns]
+    if not ratios:
+        return ""
+    if len(ratios) == 1:
+        return f"By the supervisor's own clock a call takes {ratios[0]:.2f} times the median that the worker claims."
+    return (
+        f"By the supervisor's own clock a call takes {statistics.median(ratios):.2f} times the median that its worker "
+        f"claims (the median of {len(ratios)}; from {min(ratios):.2f} to {max(ratios):.2f})."
+    )
 
 
 def _table(group: Ranking) -> Table:
@@ -54,7 +71,7 @@ def _cells(place: Place, divisor: float) -> list[Text]:
     median, interval = time_words(record.median_ns, record.ci_low_ns, record.ci_high_ns, divisor)
     cells = [
         f"{place.rank}{'=' if place.verdict == 'tied' else ''}",
-        f"{plain(record.backend)}/{plain(record.implementation)}",
+        f"{plain(record.backend)}/{plain(record.implementation)}" + f"\n  {place.refusal}" * bool(place.refusal),
         median,
         interval,
         ratio_words(place.relative.estimate, place.relative.low, place.relative.high),

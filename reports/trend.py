@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.histories import ChangePoint, History
+from harness.histories import History
 from harness.series import Point
+from harness.shifts import STEP, MachineChange
 
 from .words import unit_for
 
@@ -126,7 +127,7 @@ def trend(history: History) -> Trend | None:
     return Trend(
         dots=tuple(_dots(history, scale, together)),
         levels=tuple(_levels(history, scale)),
-        lines=tuple(_lines(history.changes, scale)),
+        lines=tuple(_lines(history, scale)),
         gaps=tuple(sorted({scale.x(point.started_at) for point in series.gaps})),
         x_ticks=tuple((scale.x(moment), text) for moment, text in _dates(moments[0], moments[-1])),
         y_ticks=tuple((scale.y(value), f"{value / divisor:g}") for value in _ticks(low, high)),
@@ -182,11 +183,30 @@ def _interval(point: Point, value: float) -> tuple[float | None, float | None]:
     return value * point.ci_low_ns / point.median_ns, value * point.ci_high_ns / point.median_ns
 
 
-def parts(history: History) -> list[tuple[Point, ...]]:
-    """The timed runs between change points."""
+def cuts(history: History) -> dict[int, str]:
+    """Where levels begin among the timed runs, in order, with what changed there in words: the task, or the machine as
+    a whole, which is no finding of the task."""
     timed = history.series.timed
-    cuts = [0, *(step.index for step in history.findings.steps), len(timed)]
-    return [timed[first:last] for first, last in pairwise(cuts)]
+    own = {
+        step.index: f"{one.percent:+.1f} % ({one.percent_low:+.1f} to {one.percent_high:+.1f})"
+        for step, one in zip(history.findings.steps, history.changes, strict=True)
+    }
+    for change in machine_steps(history):
+        index = sum(point.started_at < change.after.started_at for point in timed)
+        if 0 < index < len(timed):
+            words = f"machine {100.0 * math.expm1(change.shift.taken):+.1f} %"
+            own[index] = f"{own[index]}, {words}" if index in own else words
+    return dict(sorted(own.items()))
+
+
+def machine_steps(history: History) -> list[MachineChange]:
+    return [one for one in history.taken if one.kind == STEP]
+
+
+def parts(history: History) -> list[tuple[Point, ...]]:
+    """The timed runs between change points, those of the machine included."""
+    timed = history.series.timed
+    return [timed[first:last] for first, last in pairwise([0, *cuts(history), len(timed)])]
 
 
 def _levels(history: History, scale: _Scale) -> list[tuple[float, float, float, float]]:
@@ -205,12 +225,15 @@ def _levels(history: History, scale: _Scale) -> list[tuple[float, float, float, 
     return lines
 
 
-def _lines(changes: Sequence[ChangePoint], scale: _Scale) -> list[Line]:
+def _lines(history: History, scale: _Scale) -> list[Line]:
     """Change points half way between two runs; their words take two lines in turn, and the last ones look left."""
     lines = []
-    for number, change in enumerate(changes):
-        x = round((scale.x(change.before.started_at) + scale.x(change.after.started_at)) / 2, 1)
-        text = f"{change.percent:+.1f} % {change.after.commit_words}"
+    steps = zip(history.findings.steps, history.changes, strict=True)
+    own = {step.index: f"{one.percent:+.1f} % {one.after.commit_words}" for step, one in steps}
+    for number, (index, words) in enumerate(cuts(history).items()):
+        before, after = history.series.timed[index - 1 : index + 1]
+        x = round((scale.x(before.started_at) + scale.x(after.started_at)) / 2, 1)
+        text = own.get(index, words)
         left = x > WIDTH - RIGHT - LABEL_WIDTH
         lines.append(Line(x, text, TOP - 20 + 14 * (number % 2), "end" if left else "start"))
     return lines

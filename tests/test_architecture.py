@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,57 +11,173 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS = (
-    ("declare", "record", "nearest", "checkout", "timing.device.state", "timing.counters", "timing.pinning"),
-    ("timing.device.timer", "timing.evidence", "comparing.syntax", "comparing.verdicts"),
+    ("location", "scratch", "interruption", "timing.alone", "whole", "orphans"),
+    (
+        "declare",
+        "record",
+        "nearest",
+        "checkout",
+        "documents",
+        "durations",
+        "fingerprint",
+        "fitting",
+        "timing.device.state",
+        "timing.counters",
+        "timing.pinning",
+    ),
+    (
+        "timing.device.timer",
+        "timing.device.visible",
+        "timing.evidence",
+        "comparing.syntax",
+        "comparing.verdicts",
+        "progress",
+        "balance",
+    ),
     ("timing.device.readings", "timing.device.graphs", "timing.device.libraries"),
     ("precision", "machine", "implement", "cache", "cuda.faults", "cuda.source", "cuda.occupancy"),
+    ("sandbox.kernel", "sandbox.cores", "sandbox.renaming"),
+    ("sandbox.policy", "likeness", "timing.reference"),
+    ("sandbox.filter", "sandbox.landlock", "sandbox.limits", "sandbox.namespaces", "sandbox.probing"),
+    ("sandbox.enter",),
     ("draw", "wire", "judge.trees", "schema", "sources.files", "sources.onnx_nodes", "sources.torch_samples"),
-    ("cuda.building", "cuda.memory", "cuda.resources", "cuda.sass", "confinement"),
+    (
+        "cuda.building",
+        "cuda.memory",
+        "cuda.resources",
+        "cuda.sass",
+        "confinement",
+        "rows",
+        "bulk",
+        "migrations",
+        "claims",
+        "complaints",
+    ),
     ("cuda.nvrtc",),
     ("cuda.compiled",),
     ("cuda.device",),
     ("cuda.emulated", "cuda.gpu"),
     ("cuda.cpu",),
     ("cuda.declaring",),
-    ("judge.arithmetic", "judge.exact", "judge.compare", "judge.revealed", "arena", "modules"),
-    ("judge.truth", "judge.tracked", "judge.reveal", "judge.drawing", "process", "worker", "store", "timing.calling"),
-    ("judge.admission", "judge.verdict", "judge.formula", "reading"),
-    ("judge.diagnosis", "registry", "options"),
-    ("plan",),
-    ("stage", "listing", "figures", "series"),
+    ("judge.arithmetic", "judge.exact", "judge.compare", "judge.revealed", "arena", "modules", "database"),
+    (
+        "judge.truth",
+        "judge.tracked",
+        "judge.reveal",
+        "judge.drawing",
+        "process",
+        "worker",
+        "queries",
+        "timing.calling",
+        "delta",
+    ),
+    ("judge.admission", "judge.verdict", "judge.formula", "reading", "store", "transfer"),
+    ("judge.diagnosis", "registry", "strangers", "contents"),
+    ("plan", "copying"),
+    ("stage", "listing", "figures", "series", "sharding", "interop.imported", "interop.stored"),
+    ("interop.files",),
+    ("interop.asv", "interop.bencher", "interop.github_action", "interop.google_benchmark", "interop.pytest_benchmark"),
+    ("interop.asv_layout", "interop.detecting", "interop.junit"),
+    ("interop.exporting", "interop.storing"),
     ("conformance", "timing.statistics", "timing.audit", "timing.ceiling", "timing.disturbance", "timing.instructions"),
+    ("comparing.pooling", "timing.challenge"),
     ("supervisor", "timing.groups", "drift", "comparing.deciding"),
-    ("constants", "fuzz", "histories", "configuration"),
+    ("shift",),
+    ("shifts",),
+    ("machines",),
+    ("constants", "fuzz", "histories", "inventory", "configuration"),
+    ("problems.exchange", "problems.tensors", "problems.problem", "problems.measuring"),
+    ("problems.axes", "problems.kernelbench", "problems.gpumode", "problems.subjects"),
+    ("problems.flashinfer", "problems.recognising", "problems.nasty"),
+    ("problems.host", "problems.hosting", "problems.wrapping"),
+    ("problems.candidates",),
+    ("problems.trying", "problems.opinions"),
+    ("problems.judging",),
+    ("problems.recording",),
     ("terminal",),
+    ("options",),
     ("timing.turn",),
-    ("timing.rotation", "timing.overhead"),
-    ("timing.session",),
+    ("timing.rotation", "timing.overhead", "timing.workers", "timing.stopwatch"),
+    ("timing.session", "outcome"),
+    (
+        "fleet.parcel",
+        "fleet.facts",
+        "fleet.commission",
+        "fleet.lanes",
+        "fleet.units",
+        "fleet.receiving",
+        "fleet.local",
+    ),
+    ("fleet.node", "fleet.engine"),
+    ("fleet.crew", "fleet.connecting"),
+    ("fleet.flights",),
+    ("fleet.ledger",),
+    ("fleet.checking", "fleet.measuring"),
+    ("fleet.running",),
     ("execute", "doctor"),
     ("comparing.identity", "comparing.versions", "comparing.presence", "comparing.measured", "comparing.contest"),
     ("comparing.environment", "comparing.renaming", "comparing.machines", "comparing.pairs", "comparing.eligible"),
-    ("comparing.counting",),
+    ("comparing.counting", "comparing.whole"),
     ("comparing.live", "comparing.sides"),
     ("comparing.stored", "comparing.revisions"),
     ("comparing.abreast",),
     ("comparing.asking",),
-    ("reporting", "revealing", "searching"),
-    ("trials.binomial", "trials.hog", "trials.kept", "trials.rivals", "trials.slowed", "trials.advice"),
-    ("trials.calibration", "trials.comparer"),
-    ("trials.power", "trials.gate", "trials.intervals", "trials.noise", "trials.ours"),
+    ("reporting", "revealing", "searching", "next_step", "dealing"),
+    ("deals", "trials.binomial", "trials.hog", "trials.kept", "trials.rivals", "trials.slowed", "trials.advice"),
+    ("trials.networks",),
+    ("trials.nodes",),
+    ("trials.killed",),
+    ("joining", "trials.calibration", "trials.comparer"),
+    (
+        "trials.audited",
+        "trials.power",
+        "trials.scale",
+        "trials.gate",
+        "trials.intervals",
+        "trials.noise",
+        "trials.ours",
+        "trials.trust",
+    ),
     ("trials.showing",),
-    ("commands.history", "commands.doctor"),
+    ("trials.fleet",),
+    ("commands.history", "commands.judge", "commands.doctor", "commands.import_", "commands.machines"),
     ("api",),
-    ("commands.compare",),
+    ("testing.message", "testing.selecting", "testing.inprocess"),
+    ("testing.shared",),
+    ("testing.checking", "testing.items"),
+    ("testing.benchmarking",),
+    ("testing.collecting",),
+    ("testing.plugin",),
+    ("commands.compare", "commands.running", "commands.ending", "commands.store"),
     ("cli",),
+    ("__main__",),
 )
 """Modules of harness/, the lowest first: a module imports only from layers below its own."""
 
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 HEAVY = {
     "pandas", "torch", "cupy", "jax", "onnx", "hypothesis", "scipy", "ruptures", "sqlalchemy", "rich", "jinja2",
-    "matplotlib",
+    "matplotlib", "distributed", "dask",
 }  # fmt: skip
-MAY_IMPORT_AT_ONCE = {"store": {"sqlalchemy"}, "schema": {"sqlalchemy"}}
+MAY_IMPORT_AT_ONCE = {
+    name: {"sqlalchemy"}
+    for name in (
+        "store",
+        "queries",
+        "database",
+        "migrations",
+        "claims",
+        "schema",
+        "strangers",
+        "bulk",
+        "contents",
+        "copying",
+        "deals",
+        "delta",
+        "joining",
+        "transfer",
+    )
+}
 
 
 def modules() -> dict[str, Path]:
@@ -129,6 +246,20 @@ def test_cases_know_numpy_and_the_engine_and_no_implementation(path: Path) -> No
 def run_python(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+def test_the_wheel_holds_every_package() -> None:
+    """An editable installation hides a package that the list of pyproject.toml forgets; the wheel does not."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        settings = tomllib.load(file)["tool"]["setuptools"]
+    listed = set(settings["packages"])
+    folders = {Path(folder): package for package, folder in settings["package-dir"].items()}
+    found = {
+        ".".join([package, *path.parent.relative_to(ROOT / folder).parts])
+        for folder, package in folders.items()
+        for path in (ROOT / folder).rglob("__init__.py")
+    }
+    assert found <= listed, f"missing in pyproject.toml: {sorted(found - listed)}"
 
 
 def test_import_harness_is_light() -> None:

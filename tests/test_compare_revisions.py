@@ -88,6 +88,7 @@ def test_a_comment_is_no_change(commit: Callable[[str], Path]) -> None:
     assert all(row["identical"] and row["samples"] == 0 for row in rows), "identical code is not measured"
 
 
+@pytest.mark.timed
 def test_work_that_is_done_twice_is_slower_and_its_neighbour_is_identical(commit: Callable[[str], Path]) -> None:
     folder = commit(PLUGIN.replace("    return rows(x, dim)", "    rows(x, dim)\n    return rows(x, dim)"))
     code, rows, said = compare(folder, "--budget", "12")
@@ -162,6 +163,7 @@ def test_what_cannot_be_compared_is_said_in_one_message(
     assert "Traceback" not in said
 
 
+@pytest.mark.timed
 def test_two_implementations_are_compared_live(commit: Callable[[str], Path]) -> None:
     folder = commit(PLUGIN.replace("    return rows(x, dim)", "    rows(x, dim)\n    return rows(x, dim)"))
     code, rows, said = compare(

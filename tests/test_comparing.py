@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,10 @@ import pytest
 
 from harness.comparing import live, pairs
 from harness.comparing.contest import BASE, Contest, contest
-from harness.comparing.deciding import Ratio, holm, level_of, percent, ratio_of, verdict_of
+from harness.comparing.deciding import Ratio, alpha_by, holm, percent, ratio_of, verdict_of
 from harness.comparing.live import Effort, compare_pairs
 from harness.comparing.pairs import deciding_clock, gathered, main_ratio
+from harness.comparing.pooling import Prior, digamma, inverse_trigamma, prior_of, trigamma
 from harness.comparing.verdicts import Compared, Comparison
 from harness.plan import plan
 from harness.record import Sample
@@ -61,8 +64,10 @@ def test_holm_is_stepwise_and_monotone() -> None:
     assert holm([]) == []
 
 
-def test_all_looks_together_spend_no_more_than_the_level() -> None:
-    assert sum(level_of(look) for look in range(50)) <= 0.05
+def test_looks_spend_the_level_late_and_never_more_than_all_of_it() -> None:
+    assert alpha_by(0.0) == 0.0
+    assert alpha_by(0.5) <= 0.05 / 4
+    assert alpha_by(1.0) == alpha_by(1.7) == 0.05
 
 
 def test_one_round_says_nothing() -> None:
@@ -87,7 +92,7 @@ def test_one_round_says_nothing() -> None:
 def test_a_verdict_needs_evidence_and_size(
     log: float, error: float, rounds: int, adjusted: float, verdict: str
 ) -> None:
-    assert verdict_of(Ratio(log, error, rounds), adjusted, 0.01) == verdict
+    assert verdict_of(Ratio(log, error, rounds, rounds - 1), adjusted, 0.01) == verdict
 
 
 def test_percentages_have_few_digits() -> None:
@@ -179,6 +184,98 @@ def test_only_blocks_of_both_sides_make_pairs() -> None:
     assert main_ratio(data) is not None
 
 
+def test_a_burst_counts_by_its_shortest_reading() -> None:
+    """Disturbances only add. Positions 0 to 2 are the readings of one burst, 3 to 5 those of the next."""
+
+    def burst(first: int, *times: float) -> list[Sample]:
+        return [replace(sample(time), position=first + number) for number, time in enumerate(times)]
+
+    base = burst(0, 100.0, 900.0, 101.0) + burst(3, 102.0, 100.0, 500.0)
+    head = burst(0, 700.0, 103.0, 103.0) + burst(3, 103.0, 105.0, 104.0)
+    assert gathered(base, head).rounds["cpu"] == pytest.approx([math.log(1.03)])
+
+
+def test_a_clock_that_counts_in_coarse_steps_is_not_certain() -> None:
+    """Events of a device count in half microseconds: that two times round to the same number is no evidence."""
+    rounds = [(process, block) for process in range(4) for block in range(4)]
+    coarse = [
+        [sample(5_000 + 500 * (block == 0), process=process, block=block) for process, block in rounds] for _ in (0, 1)
+    ]
+    ratio = gathered(*coarse).ratio("wall")
+    assert ratio is not None and ratio.log == 0.0
+    assert ratio.error == pytest.approx(500 / 5_250 / math.sqrt(6))
+    assert verdict_of(ratio, ratio.p_value, 0.01) == "UNCLEAR"
+
+
+# ---- what the tasks of a gate tell about each other's noise
+
+
+def test_digamma_and_trigamma_have_their_known_values() -> None:
+    """Abramowitz and Stegun 6.3.2, 6.3.3, 6.4.2 and 6.4.4."""
+    euler = 0.5772156649015329
+    for half, first, second in ((0.5, -euler - 2 * math.log(2), math.pi**2 / 2), (1.0, -euler, math.pi**2 / 6)):
+        assert digamma(half) == pytest.approx(first, abs=1e-10)
+        assert trigamma(half) == pytest.approx(second, abs=1e-10)
+        assert inverse_trigamma(second) == pytest.approx(half)
+    assert digamma(7.5) - digamma(6.5) == pytest.approx(1 / 6.5)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "low", "high"), [(4.0, 2.5, 8.0), (20.0, 9.0, math.inf), (math.inf, 30.0, math.inf)]
+)
+def test_the_prior_has_the_weight_that_the_tasks_resemblance_gives_it(freedom: float, low: float, high: float) -> None:
+    rng = np.random.default_rng(0)
+    common = np.full(500, 4.0) if math.isinf(freedom) else 4.0 * freedom / rng.chisquare(freedom, 500)
+    prior = prior_of((np.sqrt(common)[:, None] * rng.standard_normal((500, 6))).tolist())
+    assert prior is not None
+    assert low <= prior.freedom <= high
+    assert prior.variance == pytest.approx(4.0, rel=0.15)
+
+
+def test_too_few_tasks_tell_nothing_and_no_task_is_taken_for_quieter_than_it_looked() -> None:
+    assert prior_of([(0.0, 1.0, 2.0)] * 7 + [(0.0, 0.0, 0.0)] * 100 + [(1.0,)] * 100) is None
+    prior = Prior(1.0, 6.0, 600)
+    assert prior.moderate(4.0, 3) == (4.0, 9)
+    assert prior.moderate(0.1, 3) == (pytest.approx(0.7), 9)
+    assert Prior(1.0, math.inf, 20).moderate(0.5, 3) == (1.0, 20)
+
+
+def gate_p_values(
+    rng: np.random.Generator, deviations: np.ndarray, rounds: int, shift: float, luck: float = 0.0
+) -> list[float]:
+    """Adjusted p-values of a gate whose first task changed by `shift`; a share of the variance is a round's `luck`."""
+    logs = rng.standard_normal((len(deviations), rounds)) * math.sqrt(1.0 - luck)
+    logs = (logs + rng.standard_normal(rounds) * math.sqrt(luck)) * deviations[:, None]
+    logs[0] += shift
+    prior = prior_of(logs.tolist())
+    return holm([ratio_of(one.tolist(), 0.0, prior).p_value for one in logs])
+
+
+@pytest.mark.parametrize(("noisy", "most_alarms", "fewest_found"), [(0.0, 9, 75), (0.05, 18, 50)])
+def test_a_gate_in_four_rounds_finds_one_change_and_raises_few_alarms(
+    noisy: float, most_alarms: int, fewest_found: int
+) -> None:
+    """100 gates of 200 tasks; some tasks are four times as noisy as the others. Without what the tasks tell about each
+    other, 6 in 100 find the change."""
+    rng = np.random.default_rng(1)
+    deviations = np.ones(200)
+    deviations[200 - round(noisy * 200) :] = 4.0
+    alarms = found = 0
+    for _ in range(100):
+        adjusted = gate_p_values(rng, deviations, 4, 3.5)
+        found += adjusted[0] <= 0.05
+        alarms += min(adjusted[1:]) <= 0.05
+    assert alarms <= most_alarms
+    assert found >= fewest_found
+
+
+@pytest.mark.parametrize("luck", [0.5, 0.8, 0.95])
+def test_tasks_that_share_the_luck_of_their_rounds_raise_no_more_alarms(luck: float) -> None:
+    rng = np.random.default_rng(2)
+    alarms = sum(min(gate_p_values(rng, np.ones(40), 3, 0.0, luck)) <= 0.05 for _ in range(200))
+    assert alarms <= 16
+
+
 # ---- rounds, with sessions that are made up
 
 
@@ -190,12 +287,15 @@ class Simulated:
     noise = 0.01
     seed = 0
 
-    def __init__(self, registry: Registry, seed: int, settings: Any, process: int, overheads: Any) -> None:
+    def __init__(self, registry: Registry, seed: int, settings: Any, process: int, overheads: Any, ahead: Any) -> None:
         self._rng = np.random.default_rng((self.seed, process))
         self._process = process
 
     def measure_overheads(self, groups: Sequence[Group]) -> None:
         return None
+
+    def start_ahead(self, groups: Sequence[Group]) -> dict[Any, Any]:
+        return {}
 
     def time_group(self, group: Group, seconds: float, precision: float, *, answers: int, patience_s: float) -> None:
         base, head = group.timings[BASE], group.timings["head"]
@@ -253,11 +353,29 @@ def test_a_budget_that_is_spent_leaves_it_unclear(registry: Registry, simulated:
 
 
 def test_what_is_in_doubt_gets_more_rounds(registry: Registry, simulated: type[Simulated]) -> None:
-    simulated.ratio = staticmethod(lambda task: 1.02 if task.startswith("dot") else 1.0)  # type: ignore[assignment]
+    simulated.ratio = staticmethod(lambda task: 1.009 if task.startswith("dot") else 1.03)  # type: ignore[assignment]
     rows = compared(registry, 60, Effort(100.0))
-    rounds = {verdict: [row.rounds for row in rows if row.verdict == verdict] for verdict in ("SAME", "SLOWER")}
-    assert np.mean(rounds["SLOWER"]) > np.mean(rounds["SAME"])
-    assert max(rounds["SLOWER"]) <= live.MOST_ROUNDS
+    doubtful = [row.rounds for row in rows if row.operator == "dot"]
+    plain = [row.rounds for row in rows if row.operator != "dot"]
+    assert {row.verdict for row in rows if row.operator != "dot"} == {"SLOWER"}
+    assert np.mean(doubtful) > 3 * np.mean(plain)
+    assert max(doubtful) == live.MOST_ROUNDS
+
+
+def test_the_last_part_of_the_budget_goes_to_what_looks_changed(
+    registry: Registry, simulated: type[Simulated], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that makes each round take a tenth of the budget."""
+    now = [0.0]
+    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    simulated.luck = 0.02
+    simulated.ratio = staticmethod(lambda task: 1.05 if task.startswith("dot") else 1.0)  # type: ignore[assignment]
+    close = simulated.close
+    monkeypatch.setattr(simulated, "close", lambda self: now.__setitem__(0, now[0] + 1.0) or close(self))
+    rows = compared(registry, 60, Effort(10.0))
+    rounds = [row.rounds for row in rows if row.operator != "dot" and row.verdict == "UNCLEAR"]
+    assert rounds and np.median(rounds) == 8
+    assert max(row.rounds for row in rows if row.operator == "dot") > 8
 
 
 def test_intervals_of_equal_code_miss_as_often_as_they_say(registry: Registry, simulated: type[Simulated]) -> None:

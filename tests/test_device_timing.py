@@ -409,7 +409,7 @@ def test_capture_failures_are_their_own_kind() -> None:
 # ---- a backend with a clock of its own, from the worker to the record
 
 
-PLUGIN = str(Path(__file__).parent / "plugins" / "pretend_device.py")
+PLUGIN = str(Path(__file__).parent / "sabotage" / "plugins" / "pretend_device.py")
 BENCHMARK = "float32[1024x1024]dim=1"
 
 
@@ -421,6 +421,7 @@ def pretended(name: str, store: Path) -> tuple[Record, list[Sample]]:
     return row, list(done.raw_samples)
 
 
+@pytest.mark.timed
 def test_the_time_of_a_backend_with_a_clock_is_by_that_clock(monkeypatch: pytest.MonkeyPatch, store_path: Path) -> None:
     """The pretended flush of 0.5 ms is within the wall's time of every reading, and in no time that is shown."""
     states = iter([State(sm_mhz=1980.0), *[State(sm_mhz=1980.0, reasons=0x4)] * 100_000])
@@ -439,6 +440,7 @@ def test_the_time_of_a_backend_with_a_clock_is_by_that_clock(monkeypatch: pytest
     assert {"slowed by power cap" in (one.contaminated or "") for one in samples} == {True}
 
 
+@pytest.mark.timed
 def test_the_state_of_a_gpu_is_not_asked_for_where_none_is_timed(
     monkeypatch: pytest.MonkeyPatch, store_path: Path
 ) -> None:
@@ -449,6 +451,7 @@ def test_the_state_of_a_gpu_is_not_asked_for_where_none_is_timed(
     assert samples and all(one.device_ns is None for one in samples)
 
 
+@pytest.mark.timed
 def test_a_device_whose_clock_is_forged_has_no_time(store_path: Path) -> None:
     row, _ = pretended("forges_the_clock_of_its_device", store_path)
     assert row.status == "untrusted" and "us per call on the device, but" in row.reason

@@ -122,10 +122,10 @@ def test_a_file_of_cases_reads_back_as_it_was(tmp_path: Path) -> None:
         (lambda data: "no json", "no file of cases"),
         (lambda data: json.dumps([]), "no file of cases"),
         (lambda data: json.dumps({**data, "format": 99}), "format 99"),
-        (lambda data: json.dumps({**data, "cases": [{}]}), "case 0: KeyError"),
-        (lambda data: json.dumps(data).replace('"float32"', '"object"'), "case 0: ValueError"),
+        (lambda data: json.dumps({**data, "cases": [{}]}), "case 0: .layout. is missing"),
+        (lambda data: json.dumps(data).replace('"float32"', '"object"'), "case 0: .*dtype"),
         (lambda data: json.dumps(data).replace('"strided"', '"upside down"'), "upside down"),
-        (lambda data: json.dumps(data).replace('"shape": [3]', '"shape": [4]'), "case 0: ValueError"),
+        (lambda data: json.dumps(data).replace('"shape": [3]', '"shape": [4]'), "case 0: .*bytes"),
     ],
 )
 def test_a_broken_file_of_cases_is_refused_with_its_place(tmp_path: Path, change: Any, complaint: str) -> None:

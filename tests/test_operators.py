@@ -162,3 +162,29 @@ def test_ids_are_plain_and_every_case_states_every_parameter(operator: Operator)
     assert len(names) == 1, names
     for case in operator.conformance:
         assert " " not in case.id and "'" not in case.id and "/" not in case.id
+
+
+def test_logsumexp_minus_the_logit_keeps_the_laws_of_cross_entropy() -> None:
+    """A right formula whose rounding changes when all logits move: a law that asked for equal bits would accuse it."""
+    operator = REGISTRY.operators["cross_entropy"]
+    (case,) = (
+        one for one in operator.conformance if one.values == "grid" and one.dtype == "float32" and one.shapes[1] == (9,)
+    )
+    x, labels = draw_inputs(operator, case, generator(1, case.id, 0))
+    (law,) = (one for one in operator.properties if one.name == "shift_invariance")
+    probe = law.probe(case, (x, labels), np.random.default_rng(0))
+    assert probe is not None and probe.inputs is not None
+    arrays = (x, labels), probe.inputs
+
+    def composed(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        top = logits.max(axis=1)
+        logsumexp = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+        return np.where(labels < 0, np.float32(0), logsumexp - logits[np.arange(labels.size), labels])
+
+    answers = [composed(*both) for both in arrays]
+    trues = [truth(operator, case, both, None) for both in arrays]
+    for answer, true in zip(answers, trues, strict=True):
+        assert np.all(np.abs(answer.astype(np.float64) - true.expected) <= true.bound)
+    left, right, allowed = probe.relate(*answers, *(true.bound for true in trues))
+    assert np.all(np.abs(left.astype(np.float64) - right) <= allowed)
+    assert not np.array_equal(*answers)

@@ -1,4 +1,4 @@
-"""The README's examples run as they are written."""
+"""The examples of the README and of docs/ run as they are written."""
 
 import json
 import os
@@ -16,8 +16,12 @@ from harness.cuda import nvrtc
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-FILES = dict(re.findall(r"```(?:python|cuda)\n(?=(?:#|//) (\w+\.(?:py|cu))\n)(.*?)```", README, re.DOTALL))
-COMMANDS = re.findall(r"^\$ harness (.*)$", README, re.MULTILINE)
+PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+TEXT = "\n".join(PAGES.values())
+FILES = dict(re.findall(r"```(?:python|cuda)\n(?=(?:#|//) (\w+\.(?:py|cu))\n)(.*?)```", TEXT, re.DOTALL))
+COMMANDS = re.findall(r"^\$ harness (.*)$", TEXT, re.MULTILINE)
+SHOWN = [line for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+"""Every line of every block that shows what to type, and what comes back."""
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +41,11 @@ def harness(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_examples_are_found() -> None:
-    assert set(FILES) == {"frames.py", "my_softmax.py", "sum_of_squares.py", "my_squares.py", "tree.cu", "my_sum.py"}
-    assert len(COMMANDS) == 6
+    assert {"frames.py", "my_softmax.py", "sum_of_squares.py", "my_squares.py", "tree.cu", "my_sum.py"} <= set(FILES)
+    assert {"choosing.py", "masked.py"} <= set(FILES)
+    assert len(COMMANDS) >= 8
+    blocks = re.findall(r"^```python\n(.*)$", TEXT, re.MULTILINE)
+    assert all(re.fullmatch(r"# \w+\.py", first) for first in blocks), "each has a file's name, and is run"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -56,7 +63,7 @@ def test_a_command_of_the_readme_runs(folder: Path, command: str) -> None:
 def test_the_instructive_mistake_is_explained_as_the_readme_says(folder: Path) -> None:
     (command,) = (one for one in COMMANDS if "without_max" in one)
     rows = json.loads(harness(folder, *shlex.split(command.partition("  # ")[0]), "--json").stdout)
-    lesson = re.search(r"\*(it errs as .*?)\*", README.replace("\n", " ")).group(1)  # type: ignore[union-attr]
+    lesson = re.search(r"\*(it errs as .*?)\*", TEXT.replace("\n", " ")).group(1)  # type: ignore[union-attr]
     for part in lesson.split(" ..., so "):
         assert all(part in row["reason"] for row in rows)
 
@@ -64,7 +71,7 @@ def test_the_instructive_mistake_is_explained_as_the_readme_says(folder: Path) -
 def test_the_forgotten_barrier_is_found_as_the_readme_says(folder: Path) -> None:
     (command,) = (one for one in COMMANDS if "my_sum.py" in one)
     (row,) = json.loads(harness(folder, *shlex.split(command.partition("  # ")[0]), "--json").stdout)
-    said = re.search(r"> \*(data race .*?)\*\n", README, re.DOTALL).group(1)  # type: ignore[union-attr]
+    said = re.search(r"> \*(data race .*?)\*\n", TEXT, re.DOTALL).group(1)  # type: ignore[union-attr]
     said = " ".join(said.replace("\n> ", " ").split())
     (line,) = set(re.findall(r"tree\.cu:(\d+)", said))
     assert FILES["tree.cu"].splitlines()[int(line) - 1].strip() == "if (t < k) s[t] += s[t + k];"
@@ -76,25 +83,68 @@ def test_the_forgotten_barrier_is_found_as_the_readme_says(folder: Path) -> None
     assert but_for_threads(row["reason"]) == but_for_threads(said)
 
 
-def test_the_frames_example_runs(folder: Path) -> None:
-    done = subprocess.run([sys.executable, "frames.py"], cwd=folder, capture_output=True, text=True, timeout=300)
+def test_the_tests_of_the_documentation_say_who_is_no_softmax(folder: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_softmax.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout, done.stdout[-3000:] + done.stderr
+    assert re.search(r"AssertionError: zeros is no softmax: \d+ of \d+ cases fail", done.stdout)
+
+
+@pytest.mark.parametrize("script", [name for name, text in FILES.items() if "\nimport harness\n" in text])
+def test_a_script_of_the_documentation_runs(folder: Path, script: str) -> None:
+    done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "float32" in done.stdout and "passed" in done.stdout
+    assert done.stdout.strip()
+
+
+def test_each_line_that_is_shown_names_commands_and_options_that_exist(folder: Path) -> None:
+    """Those that begin with `$` are run above; the others would take minutes, a git history or a server."""
+    helps: dict[str, str] = {}
+    for line in SHOWN:
+        words = re.match(r"(?:\$ )?harness (store [a-z]+|[a-z]+)", line)
+        if words is None:
+            continue
+        command = words.group(1)
+        if command not in helps:
+            done = harness(folder, *command.split(), "--help")
+            assert done.returncode == 0, f"{line}: {done.stderr}"
+            helps[command] = done.stdout
+        for option in re.findall(r"(?<= )--[a-z][a-z-]*", line.partition("#")[0]):
+            assert option in helps[command], line
 
 
 @pytest.mark.parametrize(
     "command",
-    ["list", "check", "bench", "compare", "history", "report", "reveal", "fuzz", "kernels", "doctor"],
+    [
+        "list",
+        "check",
+        "bench",
+        "compare",
+        "history",
+        "report",
+        "import",
+        "judge",
+        "reveal",
+        "fuzz",
+        "kernels",
+        "doctor",
+    ],
 )
 def test_every_command_is_in_the_readme_and_has_help(command: str, folder: Path) -> None:
-    assert f"harness {command}" in README
+    assert f"harness {command} " in README
     done = harness(folder, command, "--help")
     assert done.returncode == 0 and len(done.stdout) > 200
 
 
-def test_what_the_readme_links_to_exists() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_what_a_page_links_to_exists(page: Path) -> None:
+    for target, place in re.findall(r"\]\((?!http)([^)#]*)(#[^)]*)?\)", PAGES[page]):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        if place:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert place[1:] in anchors, f"{target}{place}"
 
 
 def test_the_layers_of_the_readme_exist() -> None:
@@ -104,7 +154,7 @@ def test_the_layers_of_the_readme_exist() -> None:
         assert any(os.path.exists(one) for one in candidates), name
 
 
-VIOLATIONS = re.findall(r"\| `harness check '([^']+)'` \|", README)
+VIOLATIONS = re.findall(r"\| `harness check '([^']+)'` \|", TEXT)
 
 
 @needs_torch

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import threading
+from pathlib import Path
+
 import numpy as np
+import psutil
 import pytest
 from conftest import readings
 
+from harness.declare import Case
+from harness.judge.truth import Truth
 from harness.plan import plan
-from harness.process import Elapsed
+from harness.precision import numpy_dtype
+from harness.process import Elapsed, WorkerProcess
 from harness.registry import load
+from harness.stage import Stage
+from harness.timing.alone import NoLock, alone
 from harness.timing.audit import Audit, Claimed, Cost, Overhead, impossible
 from harness.timing.ceiling import Ceilings, size_class
+from harness.timing.device import visible
+from harness.timing.device.visible import Gpu
 from harness.timing.groups import Settings, group_tasks
 from harness.timing.rotation import each_once
 from harness.timing.statistics import block_medians, median_interval, paired_ratio
+from harness.timing.workers import Workers
 
 Times = dict[tuple[int, int], float]
 
@@ -179,3 +194,180 @@ def test_a_burst_never_uses_an_input_twice() -> None:
     samples = each_once(64, 16, np.random.default_rng(0))
     flat = [index for reading in samples for index in reading]
     assert len(flat) == len(set(flat)) == 64
+
+
+def staged(shape: tuple[int, ...], dtype: str = "float32") -> tuple[WorkerProcess, Stage]:
+    """Four calls on arrays of a shape, in a worker that is not asked anything."""
+    rng = np.random.default_rng(0)
+    case = Case(dtype, (shape,), (("dim", -1),))
+    nothing = np.zeros(shape)
+    drawn = [4 * rng.standard_normal(shape, dtype=np.float32) for _ in range(4)]
+    calls = [Truth(case, (one.astype(numpy_dtype(dtype)),), nothing, nothing, dtype) for one in drawn]
+    worker = WorkerProcess()
+    return worker, Stage(worker, calls, slots=1)
+
+
+def test_between_bursts_hardly_a_row_stays_as_it_was() -> None:
+    """Else one that remembers answers would have to work out a few rows only."""
+    worker, stage = staged((64, 1024))
+    try:
+        before = [call.inputs[0].copy() for call in stage.calls]
+        stage.touch(np.random.default_rng(1), [0, 2])
+        same = [np.all(call.inputs[0] == old, axis=1).mean() for call, old in zip(stage.calls, before, strict=True)]
+        assert max(same[0], same[2]) < 0.1
+        assert same[1] == same[3] == 1.0, "only what is used next is written"
+        for call, regions in zip(stage.calls, stage.regions, strict=True):
+            assert np.array_equal(regions[0].placed.view(worker.arena.memory), call.inputs[0]), "as the worker sees it"
+        assert not worker.arena.damage()
+    finally:
+        worker.close()
+
+
+def test_values_above_all_others_do_not_pile_up() -> None:
+    """They make a maximum change; a distribution that moves with every burst would be another case in the end."""
+    worker, stage = staged((32, 256))
+    try:
+        rng = np.random.default_rng(1)
+        before = np.sort(stage.calls[0].inputs[0], axis=None)
+        for _ in range(500):
+            stage.touch(rng, [0])
+            raised = stage.calls[0].inputs[0] > before[-1]
+            assert 1 <= raised.sum() <= 16
+            assert stage.calls[0].inputs[0].max() <= before[-1] + 24
+        assert np.isin(stage.calls[0].inputs[0][~raised], before).all()
+        assert len(np.unique(stage.calls[0].inputs[0])) == before.size, "none was lost"
+    finally:
+        worker.close()
+
+
+@pytest.mark.parametrize("shape", [(1,), (33,), (25, 40), (1000, 1000)])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int64", "bool"])
+def test_inputs_of_any_size_and_dtype_change_before_each_burst(shape: tuple[int, ...], dtype: str) -> None:
+    """Also what does not depend on the order of the elements: the answer to the burst before is wrong for this one."""
+    worker, stage = staged(shape, dtype)
+    try:
+        rng = np.random.default_rng(1)
+        tops, sums = [], []
+        for _ in range(60):
+            stage.touch(rng, [0])
+            tops.append(float(stage.calls[0].inputs[0].max()))
+            sums.append(float(stage.calls[0].inputs[0].astype(np.float64).sum()))
+        again = [np.mean(np.equal(told[1:], told[:-1])) for told in (tops, sums)]
+        assert dtype == "bool" or max(again) < 0.1
+        assert again[1] < 0.5
+        assert not worker.arena.damage()
+    finally:
+        worker.close()
+
+
+def test_workers_started_ahead_are_the_next_rounds_and_the_others_are_closed() -> None:
+    registry, settings = load(), Settings()
+    numpy, torch = ("numpy", "", ""), ("torch", "", "")
+    first = Workers(registry, settings, {})
+    ahead = first.started_ahead({numpy: None, torch: None})
+    second = Workers(registry, settings, ahead)
+    try:
+        if not ahead:  # one core
+            return
+        assert second.get(numpy, None) is ahead[numpy]
+        assert second.pids() == [ahead[numpy].pid]
+    finally:
+        first.close()
+        second.close()
+    assert not any(psutil.pid_exists(one.pid) for one in ahead.values())
+
+
+def test_a_lock_can_be_read_by_all_whatever_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_LOCKS", str(tmp_path))
+    before = os.umask(0o077)
+    try:
+        with alone(["GPU-1"]):
+            modes = {one.name: one.stat().st_mode & 0o777 for one in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {f"kernel-harness-{name}.lock": 0o444 for name in ("turn", "cpu", "GPU-1")}
+
+
+def test_where_there_can_be_no_lock_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kernel-harness-cpu.lock").symlink_to("elsewhere")
+    monkeypatch.delenv("HARNESS_LOCKS", raising=False)
+    monkeypatch.setattr("harness.timing.alone.SHARED_MEMORY", tmp_path)
+    heard: list[str] = []
+    with alone(waiting=heard.append):
+        pass
+    assert [words for words in heard if "cpu.lock cannot be locked (" in words] == heard and len(heard) == 1
+    monkeypatch.setenv("HARNESS_LOCKS", str(tmp_path))
+    with pytest.raises(NoLock, match=r"^HARNESS_LOCKS: \S+cpu\.lock cannot be locked \(.+\); name a folder"), alone():
+        pass
+
+
+def test_a_lock_whose_file_was_removed_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_LOCKS", str(tmp_path))
+    lock, path = fcntl.flock, tmp_path / "kernel-harness-cpu.lock"
+    removed: list[int] = []
+
+    def removed_before(descriptor: int, kind: int) -> None:
+        if not removed and path.exists():
+            path.unlink()
+            removed.append(descriptor)
+        lock(descriptor, kind)
+
+    monkeypatch.setattr(fcntl, "flock", removed_before)
+    with alone(), path.open() as another, pytest.raises(BlockingIOError):
+        assert removed
+        lock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_who_wants_the_cpu_waits_for_no_gpu_run_that_comes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_LOCKS", str(tmp_path))
+    order: list[str] = []
+    waits = threading.Event()
+
+    def measure() -> None:
+        with alone(waiting=lambda words: waits.set()):
+            order.append("cpu")
+
+    with contextlib.ExitStack() as first:
+        first.enter_context(alone(["GPU-1"]))
+        other = threading.Thread(target=measure)
+        other.start()
+        waits.wait()
+        with alone(["GPU-2"], lambda words: first.close()):
+            order.append("gpu")
+    other.join()
+    assert order == ["cpu", "gpu"]
+
+
+@pytest.mark.parametrize(
+    ("models", "order", "wanted", "locked"),
+    [
+        ("AB", None, None, "12"),
+        ("AB", None, "1", "12"),
+        ("AB", None, "GPU-2", "2"),
+        ("AB", None, "", ""),
+        ("AB", None, "-1", ""),
+        ("AB", "FASTEST_FIRST", "0", "12"),
+        ("AB", "PCI_BUS_ID", None, "1"),
+        ("AB", "PCI_BUS_ID", "1", "2"),
+        ("AA", None, None, "1"),
+        ("AA", None, "1,0", "2"),
+        ("AA", None, "²", ""),
+    ],
+)
+def test_the_card_that_is_measured_on_is_locked_whichever_comes_first(
+    models: str, order: str | None, wanted: str | None, locked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA has the fastest card first where nothing else is said, the driver's tools the first one of the bus."""
+    for name, value in (("CUDA_DEVICE_ORDER", order), ("CUDA_VISIBLE_DEVICES", wanted)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    monkeypatch.setattr(visible, "DRIVER", os.devnull)
+    monkeypatch.setattr(visible, "_all", lambda: tuple(Gpu(f"GPU-{1 + at}", name) for at, name in enumerate(models)))
+    visible.visible_gpus.cache_clear()
+    try:
+        assert visible.measured_alone([True]) == [f"GPU-{one}" for one in locked]
+    finally:
+        visible.visible_gpus.cache_clear()

@@ -326,6 +326,7 @@ def test_a_rival_that_is_not_installed_says_what_to_type(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("tool", rivals.RIVALS, ids=lambda tool: tool.name)
+@pytest.mark.timed
 def test_a_rival_compares_for_real(tool: rivals.Tool) -> None:
     if reason := tool.missing():
         pytest.skip(reason)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from harness.options import Json, Operators, Plugins, Seed, SettledTimeout, StoreUrl
-from harness.terminal import NOTHING, USAGE, Progress, fail, say
+from harness.options import Json, Operators, Plugins, Sandbox, Seed, SettledTimeout, ShardOption, StoreUrl, seconds
+from harness.progress import Limit
+from harness.terminal import INTERRUPTED, NOTHING, USAGE, fail, progress_of, say, say_next
 
 if TYPE_CHECKING:
     from harness.comparing.verdicts import Comparison
     from harness.configuration import Configuration
+    from harness.progress import Progress
+
+
+def _mode(typed: str) -> str:
+    if typed not in ("excuse", "count", "refuse"):
+        raise typer.BadParameter(f"{typed!r} is none of excuse, count, refuse")
+    return typed
 
 
 def compare(
@@ -32,7 +37,11 @@ def compare(
     ] = False,
     budget: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="For all timing together; default: 4 s for each task that may differ."),
+        typer.Option(
+            metavar="SECONDS",
+            help="For all timing together; default: 4 s for each task that may differ.",
+            callback=seconds,
+        ),
     ] = None,
     floor: Annotated[
         str | None,
@@ -43,6 +52,8 @@ def compare(
     store: StoreUrl = None,
     seed: Seed = None,
     timeout: SettledTimeout = None,
+    shard: ShardOption = None,
+    sandbox: Sandbox = None,
     setup: Annotated[
         str | None, typer.Option(metavar="COMMAND", help="A shell command that prepares each checkout.")
     ] = None,
@@ -56,6 +67,14 @@ def compare(
     normalise: Annotated[
         bool, typer.Option("--normalise", help="Compare runs of different machines by their measured copy rates.")
     ] = False,
+    slow_machine: Annotated[
+        str,
+        typer.Option(
+            metavar="excuse|count|refuse",
+            help="Stored runs of a machine that changed as a whole: take that out, leave it in, or end with code 5.",
+            callback=_mode,
+        ),
+    ] = "excuse",
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write JUnit XML.")] = None,
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also append Markdown, for example to $GITHUB_STEP_SUMMARY.")
@@ -72,11 +91,10 @@ def compare(
     are missing, nothing was compared, or the machines differ.
     """
     from harness import configuration
+    from harness.comparing.live import Effort
     from harness.configuration import ConfigurationError
+    from harness.next_step import typed
 
-    with contextlib.suppress(ValueError):  # not in the main thread
-        # worktrees go also when a job is cancelled
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = versions or []
     if len(given) < 2:
         fail("compare needs BASE and HEAD; type for example `harness compare HEAD~1 HEAD`", USAGE)
@@ -96,15 +114,19 @@ def compare(
         )
     except ConfigurationError as wrong:
         fail(str(wrong), USAGE)
-    progress = Progress(sys.stderr.isatty())
+    budget_s = file.compare.budget_s
+    rounds = Limit(lambda tasks: Effort(budget_s).budget(tasks), by_steps=False)
+    progress = progress_of(as_json, {"round": rounds})
     try:
         kept = configuration.store_of(store, file)
-        found = _compare(given[0], given[1], ab, file, kept, measure_identical, normalise, progress)
+        found = _compare(
+            given[0], given[1], ab, file, kept, measure_identical, normalise, slow_machine, shard, progress
+        )
     finally:
         progress.close()
     command = f"harness compare {'--ab ' if ab else ''}{shlex.join(given[:2])}"
     _write(found, command, junit, summary, output, form)
-    _show(found, command, everything, as_json)
+    _show(found, command, typed(plugin=plugin, operators=operators, store=store), everything, as_json)
 
 
 def _compare(
@@ -115,6 +137,8 @@ def _compare(
     store: str | None,
     measure_identical: bool,
     normalise: bool,
+    slow_machine: str,
+    shard: str | None,
     progress: Progress,
 ) -> Comparison:
     from harness import api, configuration
@@ -141,8 +165,10 @@ def _compare(
             python=file.compare.python,
             measure_identical=measure_identical,
             normalise=normalise,
+            slow_machine=slow_machine,
             backends=lambda backend: configuration.uses(file, backend),
             deadline_s=file.timeout_s,
+            shard=shard,
             progress=progress,
         )
     except (NothingSelected, DifferentMachines) as nothing:
@@ -150,7 +176,8 @@ def _compare(
     except (ConfigurationError, DeclarationError, ImportError, ValueError, UnknownEnvironment) as wrong:
         fail(str(wrong), USAGE)
     except KeyboardInterrupt:
-        fail("interrupted; nothing is said of an unfinished comparison", 130)
+        unfinished = "nothing was stored, and nothing is said of an unfinished comparison: it begins anew"
+        fail(f"interrupted; {unfinished}", INTERRUPTED)
 
 
 def _check_globs(written: Configuration, file: Configuration) -> None:
@@ -177,7 +204,10 @@ def _share(text: str) -> float:
 
 
 def _format_of(output: Path | None) -> str:
-    known = {".html": "html", ".md": "markdown", ".csv": "csv", ".json": "json", ".xml": "junit", ".parquet": "parquet"}
+    known = {
+        ".html": "html", ".md": "markdown", ".csv": "csv", ".json": "json", ".xml": "junit", ".parquet": "parquet",
+        ".tex": "latex",
+    }  # fmt: skip
     if output is None:
         return ""
     if output.suffix.lower() not in known:
@@ -202,15 +232,15 @@ def _write(
         fail(f"cannot write {error.filename}: {error.strerror}", USAGE)
 
 
-def _show(found: Comparison, command: str, everything: bool, as_json: bool) -> NoReturn:
+def _show(found: Comparison, command: str, options: str, everything: bool, as_json: bool) -> NoReturn:
     from harness import reports
 
     if as_json:
         print(reports.compared_json(found))
     else:
-        from rich.console import Console
+        from harness.fitting import show
+        from harness.next_step import after_comparison
 
-        console = Console(width=None if sys.stdout.isatty() else 140)
-        for line in reports.compared_lines(found, command, everything=everything):
-            console.print(line)
+        show(reports.compared_lines(found, command, everything=everything))
+        say_next(None if everything and found.exit_code == 0 else after_comparison(found, command, options))
     raise typer.Exit(found.exit_code)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.options import Json, Plugins, Selectors, StoreUrl
-from harness.terminal import NOTHING, USAGE, Progress, fail, load, open_store, say
+from harness.options import Json, Plugins, Sandbox, Selectors, StoreUrl
+from harness.progress import Limit, Progress
+from harness.terminal import NOTHING, USAGE, fail, load, open_store, progress_of, say, say_next
 
 if TYPE_CHECKING:
     from harness.registry import Registry
@@ -36,6 +36,7 @@ Gate = Annotated[
 Intervals = Annotated[
     int | None, typer.Option("--intervals", metavar="N", min=1, help="How many of N A/A intervals miss 1.")
 ]
+Trust = Annotated[bool, typer.Option("--trust", help="Run the corpus of attacks on this harness: what stopped each.")]
 Repeats = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Comparisons of each kind; 20, or 10 with --noise.")
 ]
@@ -62,22 +63,28 @@ def doctor(
     power: Power = False,
     gate: Gate = None,
     intervals: Intervals = None,
+    trust: Trust = False,
     repeats: Repeats = None,
     budget: Budget = None,
     hogs: Hogs = 1,
     output: Output = None,
     plugin: Plugins = None,
     store: StoreUrl = None,
+    sandbox: Sandbox = None,
     as_json: Json = False,
 ) -> None:
     """Backends, machine, threads and ceilings; what to fix, and how. Or one trial of the harness on this machine.
 
-    SELECTOR chooses what --noise compares (default: small and large cases of a few operators).
+    SELECTOR chooses what --noise compares (default: small and large cases of a few operators), or names attacks of
+    --trust.
     """
-    if sum((noise, power, gate is not None, intervals is not None)) > 1:
-        fail("--noise, --power, --gate and --intervals are trials of their own; type one of them", USAGE)
-    if selectors and not noise:
-        fail(f"SELECTOR {selectors[0]!r} goes with --noise only; type `harness doctor --noise {selectors[0]}`", USAGE)
+    if sum((noise, power, gate is not None, intervals is not None, trust)) > 1:
+        fail("--noise, --power, --gate, --intervals and --trust are trials of their own; type one of them", USAGE)
+    if selectors and not (noise or trust):
+        also = "or names attacks of --trust"
+        fail(
+            f"SELECTOR {selectors[0]!r} goes with --noise, {also}; type `harness doctor --noise {selectors[0]}`", USAGE
+        )
     if noise:
         _noise(selectors or [], repeats, budget or NOISE_BUDGET_S, output, plugin, store, as_json)
     elif power:
@@ -86,6 +93,8 @@ def doctor(
         _gate(gate, repeats or 20, budget or GATE_TASK_S * gate, output, as_json)
     elif intervals is not None:
         _intervals(intervals, budget or COMPARISON_S, output, as_json)
+    elif trust:
+        _trust(selectors or [], as_json)
     else:
         _diagnose(overhead, constants, plugin, store, as_json)
 
@@ -120,11 +129,11 @@ def _noise(
     from harness.trials.showing import print_advice, print_noise
 
     registry = load(plugin, None)
-    progress = Progress(sys.stderr.isatty())
+    progress = progress_of(as_json, {"trial": Limit(lambda trials: budget)})
     try:
         tasks = noise.chosen(registry, selectors)
-        comparer = Live(registry, together=False, progress=progress)
-        measured = noise.measure(tasks, comparer, repeats or noise.COMPARISONS, budget, progress)
+        comparer = Live(registry, together=False, progress=progress.detail)
+        measured = noise.measure(tasks, comparer, repeats or noise.COMPARISONS, budget, _trials(progress))
     except NothingSelected as nothing:
         fail(str(nothing), NOTHING)
     finally:
@@ -143,6 +152,7 @@ def _noise(
     else:
         print_noise(measured)
         print_advice(advice)
+        say_next("harness compare BASE HEAD")
     if not measured.comparisons:
         raise typer.Exit(NOTHING)
 
@@ -153,15 +163,15 @@ def _power(repeats: int, seconds: float, hogs: int, output: Path | None, as_json
     from harness.trials.rivals import RIVALS
     from harness.trials.showing import POWER, print_rows
 
-    registry, progress = _slowed_registry()
+    registry, progress = _slowed_registry(as_json)
     tools = [
-        Ours("harness --ab", _live(registry, True), registry),
-        Ours("harness BASE HEAD", _live(registry, False), registry),
+        Ours("harness --ab", _live(registry, True, progress), registry),
+        Ours("harness BASE HEAD", _live(registry, False, progress), registry),
         *RIVALS,
     ]
     kept = _kept(output, f"power, {seconds:g} s, {hogs} hogs")
     with _interruptible(progress, output):
-        power.try_all(power.Plan(repeats, seconds, busy=hogs), tools, kept, say, progress)
+        power.try_all(power.Plan(repeats, seconds, busy=hogs), tools, kept, say, _trials(progress))
     print_rows(power.table(kept), POWER, as_json)
 
 
@@ -169,11 +179,11 @@ def _gate(tasks: int, repeats: int, budget: float, output: Path | None, as_json:
     from harness.trials import gate
     from harness.trials.showing import GATE, print_rows
 
-    registry, progress = _slowed_registry()
+    registry, progress = _slowed_registry(as_json)
     kept = _kept(output, f"gate, {tasks} tasks, {budget:g} s")
     plan = gate.Plan(tasks, repeats, fixed=max(1, repeats // 10), budget_s=budget)
     with _interruptible(progress, output):
-        gate.try_all(plan, registry, _live(registry, False), kept, progress)
+        gate.try_all(plan, registry, _live(registry, False, progress), kept, _trials(progress))
     print_rows(gate.table(kept), GATE, as_json)
 
 
@@ -182,12 +192,32 @@ def _intervals(comparisons: int, seconds: float, output: Path | None, as_json: b
     from harness.trials.comparer import softmax_pair
     from harness.trials.showing import INTERVALS, print_rows
 
-    registry, progress = _slowed_registry()
+    registry, progress = _slowed_registry(as_json, lambda trials: trials * seconds)
     kept = _kept(output, f"intervals, {seconds:g} s")
     with _interruptible(progress, output):
         pair = softmax_pair(registry, 0)
-        intervals.try_all(pair, _live(registry, False), comparisons, seconds, kept, progress)
+        intervals.try_all(pair, _live(registry, False, progress), comparisons, seconds, kept, _trials(progress))
     print_rows(intervals.table(kept), INTERVALS, as_json)
+
+
+def _trust(names: list[str], as_json: bool) -> None:
+    from harness.plan import NothingSelected
+    from harness.supervisor import fresh_seed
+    from harness.trials import trust
+    from harness.trials.showing import print_rows, print_trust
+
+    progress = progress_of(as_json)
+    try:
+        outcomes = trust.run_all(trust.chosen(names), fresh_seed(), progress)
+    except NothingSelected as nothing:
+        fail(str(nothing), NOTHING)
+    finally:
+        progress.close()
+    if as_json:
+        print_rows(trust.rows_of(outcomes), (), as_json)
+    else:
+        print_trust(outcomes)
+    raise typer.Exit(trust.exit_code(outcomes))
 
 
 @contextlib.contextmanager
@@ -201,16 +231,23 @@ def _interruptible(progress: Progress, output: Path | None) -> Iterator[None]:
         progress.close()
 
 
-def _slowed_registry() -> tuple[Registry, Progress]:
+def _slowed_registry(as_json: bool, longest: Callable[[int], float] | None = None) -> tuple[Registry, Progress]:
+    """The registry with the slowed softmaxes, and the progress of trials; `longest` is what so many may take."""
     from harness.trials.comparer import plugin_path
 
-    return load([plugin_path()], None), Progress(sys.stderr.isatty())
+    limits = {} if longest is None else {"trial": Limit(longest)}
+    return load([plugin_path()], None), progress_of(as_json, limits)
 
 
-def _live(registry: Registry, together: bool) -> Live:
+def _trials(progress: Progress) -> Callable[[str, int, int], None]:
+    """For trials, which say the number of the one that begins: so many less one are done."""
+    return lambda text, number, total: progress(f"trial {text}", number - 1, total)
+
+
+def _live(registry: Registry, together: bool, progress: Progress) -> Live:
     from harness.trials.comparer import Live
 
-    return Live(registry, together, lambda text, done, total: None)
+    return Live(registry, together, progress.detail)
 
 
 def _kept(output: Path | None, kind: str) -> Kept:

@@ -15,9 +15,12 @@ from harness.comparing.revisions import Asked, Floors, compare_sides, side_of
 from harness.comparing.stored import compare_stored
 from harness.comparing.verdicts import Comparison
 from harness.comparing.versions import WORKING_TREE, VersionError
+from harness.comparing.whole import MODES
 from harness.execute import Progress
+from harness.machines import noise_of
 from harness.plan import NothingSelected, Selection
 from harness.registry import load
+from harness.sharding import ShardError
 from harness.store import Store, UnknownRun
 
 FILES = (".json", ".csv", ".parquet", ".sqlite", ".db")
@@ -41,6 +44,7 @@ def compare_two(
     normalise: bool,
     floor: Callable[[str], float],
     progress: Progress,
+    slow_machine: str = MODES[0],
 ) -> Comparison:
     """BASE and HEAD are result files, runs of the store, or git revisions ("." is the working tree).
 
@@ -49,8 +53,19 @@ def compare_two(
     start = time.monotonic()
     stored = [_measured(text, store) for text in (base, head)]
     if stored[0] is not None and stored[1] is not None:
-        noise = store.noise(stored[1].machine_id)
-        found = compare_stored(*_selected(stored, asked), floor=floor, noise=noise, normalise=normalise)
+        if asked.shard is not None:
+            raise ShardError(f"--shard {asked.shard}: results that exist already take no time to compare; leave it out")
+        noise = noise_of(store, stored[1].machine_id)
+        selected = _selected(stored, asked)
+        is_all = all(len(a.records) == len(b.records) for a, b in zip(selected, (stored[0], stored[1]), strict=True))
+        found = compare_stored(
+            *selected,
+            floor=floor,
+            noise=noise,
+            normalise=normalise,
+            slow_machine=slow_machine,
+            everything=None if is_all else (stored[0], stored[1]),
+        )
         return replace(found, spent_s=time.monotonic() - start)
     repository = _repository(base, head, stored)
     # now: a commit that is made meanwhile must not give its name to what was measured
@@ -60,7 +75,7 @@ def compare_two(
     ]
     with versions.checkouts(repository, revisions, environments.setup, environments.python) as (first, second):
         before, after = side_of(first, repository, asked), side_of(second, repository, asked)
-        rows, notes = compare_sides(before, after, asked, progress)
+        rows, notes, elsewhere = compare_sides(before, after, asked, progress)
     return Comparison(
         base=words[0],
         head=words[1],
@@ -68,12 +83,15 @@ def compare_two(
         rows=tuple(rows),
         notes=tuple(notes),
         spent_s=time.monotonic() - start,
+        elsewhere=elsewhere,
     )
 
 
 def compare_ab(first: str, second: str, asked: Asked, progress: Progress) -> Comparison:
     """Two implementations, live."""
     start = time.monotonic()
+    if asked.shard is not None:
+        raise ShardError(f"--shard {asked.shard}: only a gate over two git revisions is dealt, not --ab; leave it out")
     registry = load(asked.plugins, asked.operators)
     rows, notes = compare_abreast(first, second, registry, asked, progress)
     return Comparison(
@@ -89,7 +107,7 @@ def compare_ab(first: str, second: str, asked: Asked, progress: Progress) -> Com
 def thresholds(floor: Callable[[str], float], store: Store, machine_id: str) -> Floors:
     """The user's floor of a task, and by clock what A/A comparisons on this machine have shown, if that is more."""
     spread: dict[str, dict[str, float]] = {}
-    for one in store.noise(machine_id):
+    for one in noise_of(store, machine_id):
         task = f"{one.operator}/{one.backend}/{one.implementation}/{one.case}"
         spread.setdefault(task, {})[one.clock] = one.spread
     return lambda task: {**spread.get(task, {}), "": floor(task)}

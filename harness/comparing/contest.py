@@ -23,6 +23,7 @@ class Contest:
     renamed_from: str | None = None
     notes: tuple[str, ...] = ()
     spent_s: float = 0.0
+    rounds: int = 0
     p_value: float = 1.0
     """Of no change, as the evidence stood when it was last looked at."""
     row: Compared | None = None

@@ -1,7 +1,8 @@
 """From ratios to verdicts: intervals over independent rounds, a correction over the gate, and a reason in words.
 
 A round is a pair of fresh processes: its ratio is one observation, however many calls were made in it, since all of
-them share its memory layout and its luck. So intervals are Student's, over rounds.
+them share its memory layout and its luck. So intervals are Student's, over rounds; what the other tasks of a gate tell
+about the noise of a round adds to the degrees of freedom (harness.comparing.pooling).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.comparing.pooling import Prior
 from harness.timing.statistics import Interval, student_quantile, student_two_sided
 
 LEVEL = 0.95
@@ -28,18 +30,20 @@ WAITING = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """HEAD over BASE by one clock, out of `rounds` independent log-ratios with the standard error `error`."""
+    """HEAD over BASE by one clock, out of `rounds` independent log-ratios with the standard error `error`, which is
+    known with so many degrees of freedom."""
 
     log: float
     error: float
     rounds: int
+    freedom: int
 
     @property
     def interval(self) -> Interval:
         """The ratio with its 95 % interval; the whole line where one round says nothing about the next."""
         if self.rounds < 2:
             return Interval(math.exp(self.log), 0.0, math.inf)
-        half = student_quantile((1 + LEVEL) / 2, self.rounds - 1) * self.error
+        half = student_quantile((1 + LEVEL) / 2, self.freedom) * self.error
         return Interval(math.exp(self.log), math.exp(self.log - half), math.exp(min(700.0, self.log + half)))
 
     @property
@@ -49,24 +53,30 @@ class Ratio:
             return 1.0
         if self.error == 0.0:
             return 1.0 if self.log == 0.0 else 0.0
-        return student_two_sided(abs(self.log) / self.error, self.rounds - 1)
+        return student_two_sided(abs(self.log) / self.error, self.freedom)
 
     @property
     def detectable(self) -> float:
         """The smallest relative slowdown that as many rounds with as much noise find nine times in ten."""
         if self.rounds < 2:
             return math.inf
-        freedom = self.rounds - 1
-        reach = student_quantile((1 + LEVEL) / 2, freedom) + student_quantile(POWER, freedom)
+        reach = student_quantile((1 + LEVEL) / 2, self.freedom) + student_quantile(POWER, self.freedom)
         return math.expm1(min(700.0, reach * self.error))
 
 
-def ratio_of(logs: Sequence[float]) -> Ratio:
-    """The mean of the rounds' log-ratios with its standard error. Raises ValueError without any round."""
+def ratio_of(logs: Sequence[float], tick: float = 0.0, prior: Prior | None = None) -> Ratio:
+    """The mean of the rounds' log-ratios with its standard error, which is not below what rounding both times to `tick`
+    (relative to them) does to each round alike; `prior` is what other tasks tell about the variance of a round. Raises
+    ValueError without any round."""
     if not logs:
         raise ValueError("no round to compare")
-    error = float(np.std(logs, ddof=1)) / math.sqrt(len(logs)) if len(logs) > 1 else math.inf
-    return Ratio(float(np.mean(logs)), error, len(logs))
+    rounds = len(logs)
+    if rounds < 2:
+        return Ratio(float(logs[0]), math.inf, 1, 0)
+    variance, freedom = float(np.var(logs, ddof=1)), rounds - 1
+    if prior is not None:
+        variance, freedom = prior.moderate(variance, freedom)
+    return Ratio(float(np.mean(logs)), max(math.sqrt(variance / rounds), tick / math.sqrt(6)), rounds, freedom)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -82,9 +92,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def level_of(look: int) -> float:
-    """The part of ALPHA that may be spent at a look (0, 1, ...) at growing data: half, a quarter, ...; ALPHA in all."""
-    return float(ALPHA / 2 ** (look + 1))
+def holm_of_part(p_values: Sequence[float], gate_tasks: int) -> list[float]:
+    """The same for a part of a gate of so many tasks, of which others hold the rest: each part has its share of the
+    level (Bonferroni), and within it Holm, so that the chance of any false alarm in all of them stays the same."""
+    factor = max(1.0, gate_tasks / len(p_values)) if p_values else 1.0
+    return [min(1.0, factor * p_value) for p_value in holm(p_values)]
+
+
+def alpha_by(share: float) -> float:
+    """How much of ALPHA may be spent on looks at growing data by the time that a share of all of it is in: its cube
+    (Kim and DeMets 1987), so that early looks call only what is plain and nearly all is left for the last one."""
+    return ALPHA * min(1.0, max(0.0, share)) ** 3
 
 
 def verdict_of(ratio: Ratio, adjusted: float, threshold: float, level: float = ALPHA) -> str:

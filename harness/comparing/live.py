@@ -2,25 +2,31 @@
 
 A round is a set of fresh worker processes in which every task that is still open is measured: bursts of both versions
 in turn, in random order, so that the pairs cancel drift. Each round gives one ratio per task and clock. After some
-rounds what is clear is decided and measured no more; the time goes where the doubt is.
+rounds what is clear is decided and measured no more; the time goes where the doubt is, and its last part to those
+tasks alone that look changed and are not certain yet.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from harness.comparing.contest import Contest
-from harness.comparing.deciding import FEWEST_ROUNDS, holm, level_of
-from harness.comparing.pairs import Gathered, compared, gathered, main_ratio
+from harness.comparing.deciding import ALPHA, FEWEST_ROUNDS, alpha_by, holm_of_part
+from harness.comparing.pairs import Gathered, compared, gathered, main_ratio, priors_of
 from harness.comparing.verdicts import Compared
+from harness.process import WorkerProcess
 from harness.registry import Registry
 from harness.supervisor import trust_of
+from harness.timing.alone import alone
+from harness.timing.device.visible import measured_alone
 from harness.timing.groups import Settings
 from harness.timing.session import Overheads, Session
+from harness.timing.workers import Trust
 
 ONE_WORKER = {"MALLOC_MMAP_THRESHOLD_": str(2 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
 """Where both versions run in one worker, glibc keeps the memory of arrays up to 2 MiB that they free: both get the same
@@ -31,13 +37,17 @@ BUDGET_PER_TASK_S = 4.0
 MOST_ROUNDS = 40
 SHORTEST_ROUND_S = 0.1
 LONGEST_ROUND_S = 1.0
-ROUNDS_IN_BUDGET = 6
-"""So many rounds of all tasks are to fit into the budget: with fewer, Student's t is large; with more, starting workers
-takes most of the time."""
-START_S = 0.3
-"""What starting the workers of a round takes, about."""
+ROUNDS_IN_BUDGET = 7
+"""So many rounds of all tasks are to fit into the budget: with fewer, Student's t is large, and the luck of a process,
+the most of the noise, is drawn too seldom; with more, what a round takes beside its times is most of the time."""
+ONCE_S, FIXED_S, START_S = 0.5, 0.2, 0.2
+"""What a task takes once (the harness's own cost is measured), what it takes in each round beside its times (inputs are
+drawn, both versions warmed up), and what starting the workers of a round takes; about."""
 LOOK_AGAIN = 1.3
 """Decisions are made when the rounds have grown by this factor: each look at data that grow costs certainty."""
+FOR_SUSPECTS = 0.25
+"""The last share of the budget, which goes to tasks that look changed, as long as there are any."""
+SUSPECT_P = 0.05
 
 Progress = Callable[[str, int, int], None]
 
@@ -46,7 +56,7 @@ Progress = Callable[[str, int, int], None]
 class Effort:
     """How much may be spent: `budget_s` for all tasks together, timing and starting workers (None: so much for each),
     rounds at most, and the seconds of one task in one round (None: from the budget). With `adaptive` off every task
-    gets `most_rounds`."""
+    gets `most_rounds`. `gate_tasks` are those of the whole gate, where others compare the rest of them."""
 
     budget_s: float | None = None
     most_rounds: int = MOST_ROUNDS
@@ -54,6 +64,7 @@ class Effort:
     adaptive: bool = True
     deadline_s: float = 60.0
     memory_limit: int = 0
+    gate_tasks: int = 0
 
     def budget(self, tasks: int) -> float:
         return BUDGET_PER_TASK_S * tasks if self.budget_s is None else self.budget_s
@@ -61,77 +72,177 @@ class Effort:
     def seconds(self, tasks: int) -> float:
         if self.round_s is not None:
             return self.round_s
-        return float(
-            np.clip((self.budget(tasks) / ROUNDS_IN_BUDGET - START_S) / tasks, SHORTEST_ROUND_S, LONGEST_ROUND_S)
-        )
+        each = (self.budget(tasks) / tasks - ONCE_S) / ROUNDS_IN_BUDGET - FIXED_S - START_S / tasks
+        return float(np.clip(each, SHORTEST_ROUND_S, LONGEST_ROUND_S))
 
 
 def compare_pairs(
     contests: Sequence[Contest], registry: Registry, seed: int, effort: Effort, progress: Progress
 ) -> list[Compared]:
-    """Measure and decide; one row per contest, in their order. A verdict that the budget did not reach is UNCLEAR."""
-    overheads: Overheads = {}
-    order = np.random.default_rng(seed)
+    """Measure and decide; one row per contest, in their order. A verdict that the budget did not reach is UNCLEAR.
+    Nobody else measures on this machine meanwhile."""
+    backends = {one.head.task.declaration.backend for one in contests}
+    gpus = measured_alone(registry.backends[backend].reserves for backend in backends)
+    with alone(gpus, lambda words: progress(words, 0, 0)):
+        return _compared(contests, registry, seed, effort, progress)
+
+
+def _compared(
+    contests: Sequence[Contest], registry: Registry, seed: int, effort: Effort, progress: Progress
+) -> list[Compared]:
+    gate = _Gate(contests, effort)
+    rounds = _Rounds(registry, seed, effort, _settings(contests, effort), effort.seconds(max(1, len(contests))))
+    try:
+        while rounds.done < effort.most_rounds and (wanted := gate.wanted()):
+            expected_s = sum(one.spent_s / one.rounds for one in wanted if one.rounds)
+            if rounds.done >= FEWEST_ROUNDS and time.monotonic() + 0.9 * expected_s > gate.end:
+                break
+            rounds.measure(wanted, gate, expected_s, progress)
+            if effort.adaptive:
+                gate.look_if_due(rounds.done)
+    finally:
+        rounds.close()
+    gate.look_once_more(rounds.done)
+    return [one.row for one in contests if one.row is not None]
+
+
+def _settings(contests: Sequence[Contest], effort: Effort) -> Settings:
     together = all(
         one.base.side == one.head.side and trust_of(one.base.task) == trust_of(one.head.task) for one in contests
     )
-    settings = Settings(
+    return Settings(
         deadline_s=effort.deadline_s,
         memory_limit=effort.memory_limit,
         variables=ONE_WORKER if together else {},
         pinned=True,
     )
-    seconds = effort.seconds(max(1, len(contests)))
-    end = time.monotonic() + effort.budget(len(contests))
-    rounds, look, next_look = 0, 0, FEWEST_ROUNDS
-    while rounds < effort.most_rounds and (open_ := [one for one in contests if one.row is None]):
+
+
+@dataclass
+class _Rounds:
+    """Rounds of measuring, each in fresh workers, of which those of the next one start while this one is measured."""
+
+    registry: Registry
+    seed: int
+    effort: Effort
+    settings: Settings
+    seconds: float
+    """For one task in one round."""
+    done: int = 0
+    _overheads: Overheads = field(default_factory=dict)
+    _ahead: dict[Trust, WorkerProcess] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._order = np.random.default_rng(self.seed)
+
+    def measure(self, wanted: Sequence[Contest], gate: _Gate, expected_s: float, progress: Progress) -> None:
+        """One round of the tasks that are wanted, in random order, as far as the budget goes."""
         started = time.monotonic()
-        if rounds >= FEWEST_ROUNDS and started + 0.7 * _cost(open_, rounds) > end:
-            break
-        session = Session(registry, seed, settings, rounds, overheads)
+        is_free = self.done >= FEWEST_ROUNDS  # to end, when the time is over
+        session = Session(self.registry, self.seed, self.settings, self.done, self._overheads, self._ahead)
+        self._ahead = {}
+        groups = [one.group for one in wanted]
+        measured = []
         try:
-            session.measure_overheads([one.group for one in open_])
-            for number in order.permutation(len(open_)):
-                one = open_[number]
-                if rounds >= FEWEST_ROUNDS and time.monotonic() > end:
+            session.measure_overheads(groups)
+            for place, number in enumerate(self._order.permutation(len(wanted))):
+                one = wanted[number]
+                goes_on = self.done + 1 < FEWEST_ROUNDS or started + 1.9 * expected_s < gate.end
+                if place == len(wanted) - 1 and goes_on:
+                    self._ahead = session.start_ahead(groups)
+                if is_free and time.monotonic() > gate.end:
                     break
-                progress(f"round {rounds + 1}: {one.head.task.id}", len(contests) - len(open_), len(contests))
+                decided = len(gate.contests) - len(gate.open)
+                progress(f"round {self.done + 1}: {one.head.task.id}", decided, len(gate.contests))
                 begun = time.monotonic()
-                session.time_group(one.group, seconds, 0.0, answers=1 if rounds == 0 else 0, patience_s=0.0)
+                session.time_group(one.group, self.seconds, 0.0, answers=1 if self.done == 0 else 0, patience_s=0.0)
                 one.spent_s += time.monotonic() - begun
+                one.rounds += 1
+                measured.append(one)
         finally:
             session.close()
-        shared = (time.monotonic() - started - sum(one.spent_s for one in open_)) if rounds == 0 else 0.0
-        for one in open_:
-            one.spent_s += max(0.0, shared) / len(open_)
-        rounds += 1
-        if rounds >= next_look and effort.adaptive:
-            _decide(contests, level_of(look), final=False)
-            look, next_look = look + 1, max(rounds + 1, int(rounds * LOOK_AGAIN + 0.5))
-    # the looks so far have spent all but as much as the last of them: this is the last one
-    _decide(contests, level_of(look - 1), final=True)
-    return [one.row for one in contests if one.row is not None]
+        if self.done == 0:  # what the first start of all workers took
+            shared = max(0.0, time.monotonic() - started - sum(one.spent_s for one in measured))
+            for one in measured:
+                one.spent_s += shared / len(measured)
+        self.done += 1
+
+    def close(self) -> None:
+        for worker in self._ahead.values():
+            worker.close()
 
 
-def _cost(contests: Sequence[Contest], rounds: int) -> float:
-    """Seconds that one more round of these will take, as far as the past tells."""
-    return sum(one.spent_s for one in contests) / rounds
+@dataclass
+class _Gate:
+    """What is known of all contests, and how much certainty was spent on looking."""
 
+    contests: Sequence[Contest]
+    effort: Effort
+    _data: dict[int, Gathered] = field(default_factory=dict)
+    _begin: float = 0.0
+    _next_look: int = FEWEST_ROUNDS
+    _looked: int = 0
+    _spent: float = 0.0
+    _last_level: float = 0.0
 
-def _decide(contests: Sequence[Contest], level: float, final: bool) -> None:
-    """Give rows to the contests that are clear; at the end to all. The correction is over the whole gate, those
-    included that were decided before."""
-    open_ = {number: gathered(one.base.samples, one.head.samples) for number, one in enumerate(contests) if not one.row}
-    for number, data in open_.items():
-        contests[number].p_value = _p_value(data)
-    adjusted = holm([one.p_value for one in contests])
-    for number, data in open_.items():
-        one = contests[number]
-        row = compared(one, data, adjusted[number], level)
-        if final or row.verdict != "UNCLEAR" or one.failure is not None:
-            one.row = replace(row, spent_s=one.spent_s)
+    def __post_init__(self) -> None:
+        self._begin = time.monotonic()
 
+    @property
+    def open(self) -> list[Contest]:
+        return [one for one in self.contests if one.row is None]
 
-def _p_value(data: Gathered) -> float:
-    ratio = main_ratio(data)
-    return 1.0 if ratio is None else ratio.p_value
+    @property
+    def end(self) -> float:
+        return self._begin + self.effort.budget(len(self.contests))
+
+    @property
+    def _share(self) -> float:
+        """How much of the budget is over."""
+        return (time.monotonic() - self._begin) / max(self.end - self._begin, 1e-9)
+
+    def wanted(self) -> list[Contest]:
+        """What to measure next: all that is open, and in the end those that look changed, if there are any."""
+        suspects = []
+        if self.effort.adaptive and self._share >= 1.0 - FOR_SUSPECTS:
+            suspects = [one for number, one in enumerate(self.contests) if one.row is None and self._is_suspect(number)]
+        return suspects or self.open
+
+    def _is_suspect(self, number: int) -> bool:
+        data = self._data.get(number)
+        ratio = None if data is None else main_ratio(data)
+        if data is None or ratio is None or not ratio.p_value <= SUSPECT_P:
+            return False
+        return abs(ratio.log) >= math.log1p(self.contests[number].threshold(data.clock))
+
+    def look_if_due(self, rounds: int) -> None:
+        if rounds < self._next_look:
+            return
+        level = alpha_by(max(rounds / self.effort.most_rounds, self._share)) - self._spent
+        self._decide(level, final=False)
+        self._spent, self._looked, self._last_level = self._spent + level, rounds, level
+        self._next_look = max(rounds + 1, int(rounds * LOOK_AGAIN + 0.5))
+
+    def look_once_more(self, rounds: int) -> None:
+        """Give every contest a row. A second look at the same data costs nothing: it has what the first one had, and
+        the rest."""
+        self._decide(ALPHA - self._spent + (self._last_level if self._looked == rounds else 0.0), final=True)
+
+    def _decide(self, level: float, final: bool) -> None:
+        """Give rows to the contests that are clear; at the end to all. The correction is over the whole gate, and so is
+        what is known of the noise, those included that were decided before."""
+        open_ = [number for number, one in enumerate(self.contests) if one.row is None]
+        self._data |= {
+            number: gathered(self.contests[number].base.samples, self.contests[number].head.samples) for number in open_
+        }
+        priors = priors_of(list(self._data.values()))
+        for number in open_:
+            self._data[number] = data = replace(self._data[number], priors=priors)
+            ratio = main_ratio(data)
+            self.contests[number].p_value = 1.0 if ratio is None else ratio.p_value
+        adjusted = holm_of_part([one.p_value for one in self.contests], self.effort.gate_tasks)
+        for number in open_:
+            one = self.contests[number]
+            row = compared(one, self._data[number], adjusted[number], level)
+            if final or row.verdict != "UNCLEAR" or one.failure is not None:
+                one.row = replace(row, spent_s=one.spent_s)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
-import json
 import math
 import types
 import typing
@@ -15,8 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from harness.record import Record, Sample
+from harness import documents
+from harness.drift import noise_of
+from harness.likeness import state_at
+from harness.record import TIMED, Record, Sample
+from harness.shifts import slowness
 from harness.store import RunInfo, Store
+from harness.strangers import opened_to_read
+from harness.timing.reference import copies_of, references_of
 
 Task = tuple[str, str, str, str]
 """Operator, backend, implementation, case: not joined, since a slash may be within one of them."""
@@ -30,6 +36,10 @@ NEEDED = (
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What an exported table has an apostrophe in front of."""
 LONGEST_CELL = 10_000_000
+LEAST_RUNS = 6
+"""Runs of a machine that tell how far its references stray."""
+LARGEST = 2**63 - 1
+"""What a store holds as a whole number, too."""
 
 
 class UnreadableResults(ValueError):
@@ -42,6 +52,8 @@ class Measured:
 
     `records` has one record per task, the timed one where there are two. `spreads` says, by task and clock, how far
     apart runs of the same commit on the same machine lie (relative, 95 % of them), where the store has several.
+    `references` are rates of computing (harness.timing.reference); `reference_noise` is how far those of one run lie
+    from another's on this machine, relative; None where too few runs tell.
     """
 
     label: str
@@ -50,6 +62,8 @@ class Measured:
     commit: str | None = None
     dirty: bool | None = None
     ceilings: Mapping[int, float] = field(default_factory=dict)
+    references: Mapping[str, float] = field(default_factory=dict)
+    reference_noise: float | None = None
     used_by_others: float | None = None
     records: tuple[Record, ...] = ()
     samples: Mapping[Task, tuple[Sample, ...]] = field(default_factory=dict)
@@ -74,18 +88,19 @@ def measured_from_store(store: Store, run_id: str | None, name: str = "") -> Mea
     for sample in store.samples(info.run_id):
         samples.setdefault(task_of(sample), []).append(sample)
     where = f"{name}: " if name else ""
-    notes = (
-        ()
-        if info.finished_at
-        else (f"{where}run {info.run_id} was interrupted; what it lacks is not missing for good",)
-    )
+    unfinished = store.unfinished_words(info)
+    notes = (f"{where}{unfinished}",) if unfinished else ()
+    if info.command == "import":
+        notes = (f"{where}run {info.run_id} was imported: nobody here checked its results, nor how they were timed",)
     return Measured(
         label=f"{where}run {info.run_id}{_commit_words(info.commit, info.dirty)}",
         machine_id=info.machine_id,
-        machine=store.machine(info.machine_id),
+        machine=state_at(store.machine(info.machine_id), info.started_at),
         commit=info.commit,
         dirty=info.dirty,
-        ceilings={int(size): rate for size, rate in (info.ceiling or {}).items() if size.isdecimal()},
+        ceilings=copies_of(info.ceiling),
+        references=references_of(info.ceiling),
+        reference_noise=_reference_noise(store, info),
         used_by_others=info.used_by_others,
         records=tuple(records.values()),
         samples={task: tuple(found) for task, found in samples.items()},
@@ -118,7 +133,8 @@ def measured_from_file(path: Path) -> Measured:
     about = {(record.machine_id, record.commit, record.dirty) for record in records}
     machines = {machine for machine, _, _ in about}
     if len(machines) > 1:
-        raise UnreadableResults(f"{path} holds results of several machines: {', '.join(sorted(machines))}; compare one")
+        several = documents.harmless(", ".join(sorted(machines)), 200)
+        raise UnreadableResults(f"{path} holds results of several machines: {several}; compare one")
     commit, dirty = next(iter(about))[1:] if len(about) == 1 else (None, None)
     return Measured(
         label=f"{path}{_commit_words(commit, dirty)}",
@@ -135,11 +151,26 @@ def _commit_words(commit: str | None, dirty: bool | None) -> str:
 
 
 def _newest_timed(path: Path) -> Measured:
-    with Store.open(str(path)) as store:
-        for info in store.runs():
-            if any(record.median_ns is not None for record in store.records(info.run_id, "bench")):
-                return measured_from_store(store, info.run_id, str(path))
+    with opened_to_read(str(path)) as store:
+        if info := store.newest_timed():
+            return measured_from_store(store, info.run_id, str(path))
     raise UnreadableResults(f"{path} holds no run with times; type `harness bench --store {path}` first")
+
+
+def _reference_noise(store: Store, info: RunInfo) -> float | None:
+    """How far the references of one run lie from those of another on this machine, whichever of both kinds strays
+    more."""
+    parts = store.joined_parts()  # a joined run has the readings of one of them
+    runs = [one for one in store.runs() if one.machine_id == info.machine_id and one.run_id not in parts]
+    found = [one.ceiling for one in runs if references_of(one.ceiling)]
+    if len(found) < LEAST_RUNS:
+        return None
+    slow = slowness(found[::-1])
+    return max(noise_of(values[~np.isnan(values)]).spread for values in (slow.cpu, slow.copy) if _enough(values))
+
+
+def _enough(values: np.ndarray) -> bool:
+    return int(np.sum(~np.isnan(values))) >= LEAST_RUNS
 
 
 def _spreads(store: Store, info: RunInfo, ids: Container[str]) -> dict[Task, dict[str, float]]:
@@ -147,8 +178,8 @@ def _spreads(store: Store, info: RunInfo, ids: Container[str]) -> dict[Task, dic
     if info.commit is None or info.dirty is not False:
         return {}
     times: dict[Task, dict[str, list[int]]] = {}
-    for row in store.series(lambda identity: identity in ids, info.machine_id):
-        if row["commit"] == info.commit and row["dirty"] is False and row["status"] == "passed":
+    for row in store.series(lambda identity: identity in ids, info.machine_id, commit=info.commit):
+        if row["status"] in TIMED:
             task = row["operator"], row["backend"], row["implementation"], row["case"]
             for clock, value in (("wall", row["median_ns"]), ("cpu", row["cpu_median_ns"])):
                 if value is not None and value > 0:
@@ -187,11 +218,14 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _json_rows(path: Path) -> list[Mapping[str, Any]]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UnreadableResults(f"{path} is no JSON: {error}") from None
+        found = documents.read_document(path)
+    except documents.UnreadableFile as error:
+        raise UnreadableResults(str(error)) from None
     if not isinstance(found, list):
-        raise UnreadableResults(f"{path} holds {type(found).__name__}; it has to be an array with one object per task")
+        raise UnreadableResults(
+            f"{path} holds {type(found).__name__}; it has to be an array with one object per task; "
+            "`harness import` takes in files of other tools"
+        )
     for number, row in enumerate(found, 1):
         if not isinstance(row, dict):
             raise UnreadableResults(f"{path}, row {number}: {type(row).__name__} is no object with a result")
@@ -201,12 +235,18 @@ def _json_rows(path: Path) -> list[Mapping[str, Any]]:
 def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     before = csv.field_size_limit(LONGEST_CELL)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for number, row in enumerate(csv.DictReader(file), 1):
-                if None in row or None in row.values():
-                    raise UnreadableResults(f"{path}, row {number}: it has not as many cells as the header")
-                yield {name: _cell(text) for name, text in row.items()}
-    except (csv.Error, UnicodeDecodeError) as error:
+        file = csv.reader(io.StringIO(documents.text_of(path), newline=""), strict=True)
+        header = next(file, [])
+        if len(set(header)) < len(header):
+            twice = next(name for name in header if header.count(name) > 1)
+            raise UnreadableResults(f"{path}: column {documents.shown(twice)} is there twice; which holds is not said")
+        for number, row in enumerate((one for one in file if one), 1):
+            if len(row) != len(header):
+                raise UnreadableResults(f"{path}, row {number}: it has not as many cells as the header")
+            yield dict(zip(header, map(_cell, row), strict=True))
+    except documents.UnreadableFile as error:
+        raise UnreadableResults(str(error)) from None
+    except csv.Error as error:
         raise UnreadableResults(f"{path} is no CSV: {error}") from None
     finally:
         csv.field_size_limit(before)
@@ -232,7 +272,7 @@ def _record(path: Path, number: int, row: Mapping[str, Any]) -> Record:
             try:
                 values[name] = _value(row[name], kind, len(options) > 1)
             except (TypeError, ValueError, OverflowError):
-                found = repr(row[name])[:80]
+                found = documents.harmless(repr(row[name]))
                 raise UnreadableResults(
                     f"{path}, row {number}, column {name}: {found} is not {_WORDS[kind]}"
                     + (", empty, or null" if len(options) > 1 else "")
@@ -240,7 +280,7 @@ def _record(path: Path, number: int, row: Mapping[str, Any]) -> Record:
     try:
         return Record(**values)
     except ValueError as error:
-        raise UnreadableResults(f"{path}, row {number}: {error}") from None
+        raise UnreadableResults(f"{path}, row {number}: {documents.harmless(str(error), 300)}") from None
 
 
 def _value(given: Any, kind: type, optional: bool) -> Any:
@@ -254,7 +294,7 @@ def _value(given: Any, kind: type, optional: bool) -> Any:
     if kind is str:
         if not isinstance(given, str):
             raise TypeError
-        return given
+        return documents.storable(given)
     if kind is bool:
         if given in (True, "True", "true"):
             return True
@@ -271,7 +311,10 @@ def _value(given: Any, kind: type, optional: bool) -> Any:
     if number != int(number):
         raise ValueError
     # a whole number beyond 2**53 would not survive the way over float
-    return int(given) if isinstance(given, int) or str(given).strip("-+ ").isdecimal() else int(number)
+    whole = int(given) if isinstance(given, int) or str(given).strip("-+ ").isdecimal() else int(number)
+    if abs(whole) > LARGEST:
+        raise OverflowError
+    return whole
 
 
 def _unique(path: Path, records: Iterable[Record]) -> list[Record]:
@@ -281,7 +324,8 @@ def _unique(path: Path, records: Iterable[Record]) -> list[Record]:
         task = task_of(record)
         if task in found and found[task][1] != record:
             raise UnreadableResults(
-                f"{path}, rows {found[task][0]} and {number}: both are {record.id}, and they differ; keep one of them"
+                f"{path}, rows {found[task][0]} and {number}: both are {documents.harmless(record.id, 300)}, and they "
+                "differ; keep one of them"
             )
         found.setdefault(task, (number, record))
     return [record for _, record in found.values()]

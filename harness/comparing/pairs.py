@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,8 +19,10 @@ from harness.comparing.deciding import (
     ratio_of,
     verdict_of,
 )
+from harness.comparing.pooling import Prior, prior_of
 from harness.comparing.verdicts import CLOCKS, Compared
 from harness.record import WRONG, Sample
+from harness.timing.turn import READINGS
 
 CLOCK_WORDS = {"cpu": "CPU clock", "wall": "wall clock", "device": "device's clock"}
 OFTEN = 0.5
@@ -48,15 +51,29 @@ class Gathered:
     contaminated: int
     disturbance: str
     """What contaminated most of the samples that were."""
+    ticks: Mapping[str, float]
+    """By clock: the step in which it counts, relative to the times."""
+    priors: Mapping[str, Prior] = field(default_factory=dict)
+    """By clock: what the other tasks of the gate tell about the noise of a round."""
 
     def ratio(self, clock: str) -> Ratio | None:
         logs = self.rounds.get(clock, ())
-        return ratio_of(logs) if logs else None
+        return ratio_of(logs, self.ticks[clock], self.priors.get(clock)) if logs else None
 
 
 def main_ratio(data: Gathered) -> Ratio | None:
     """The ratio by the clock that decides."""
     return data.ratio(data.clock)
+
+
+def priors_of(gate: Sequence[Gathered]) -> dict[str, Prior]:
+    """What the tasks of a gate have in common, by clock, from those tasks that the clock decides."""
+    found = {}
+    for clock in CLOCKS:
+        prior = prior_of([data.rounds[clock] for data in gate if data.clock == clock])
+        if prior is not None:
+            found[clock] = prior
+    return found
 
 
 def gathered(base: Sequence[Sample], head: Sequence[Sample]) -> Gathered:
@@ -73,6 +90,7 @@ def gathered(base: Sequence[Sample], head: Sequence[Sample]) -> Gathered:
         len(base) + len(head),
         len(contaminated),
         max(set(contaminated), key=contaminated.count) if contaminated else "",
+        {name: _tick([*base, *head], name) for name in CLOCKS},
     )
 
 
@@ -87,8 +105,10 @@ def deciding_clock(base: Sequence[Sample], head: Sequence[Sample]) -> tuple[str,
         return "wall", "nothing was measured"
     if all(sample.device_ns is not None for side in sides for sample in side):
         return "device", "it runs on a device"
+    if any(sample.cpu_ns is None for side in sides for sample in side):
+        return "wall", "its CPU time is not known"
     for side in sides:
-        if float(np.quantile([one.cpu_ns / max(1, one.wall_ns) for one in side], 0.9)) > SEVERAL_THREADS:
+        if float(np.quantile([(one.cpu_ns or 0) / max(1, one.wall_ns) for one in side], 0.9)) > SEVERAL_THREADS:
             return "wall", "it runs on several threads"
     for side in sides:
         shares = [_waiting(one) for one in side]
@@ -103,7 +123,7 @@ def _waiting(sample: Sample) -> float:
     """The share of a sample in which it neither ran nor stood in a queue for a core, at least."""
     if sample.voluntary_switches == 0:
         return 0.0  # who is preempted, or loses the core to another machine, does not wait
-    idle = sample.wall_ns - sample.cpu_ns - (sample.run_delay_ns or 0)
+    idle = sample.wall_ns - (sample.cpu_ns or 0) - (sample.run_delay_ns or 0)
     return max(0.0, idle / max(1, sample.wall_ns))
 
 
@@ -118,18 +138,44 @@ def _blocks(samples: Sequence[Sample], clock: str) -> dict[tuple[int, int], list
     return found
 
 
-def _round_ratios(base: Sequence[Sample], head: Sequence[Sample], clock: str) -> tuple[float, ...]:
-    """Per round the median of log(HEAD / BASE) over all pairs of readings of the same block.
+def _bursts(samples: Sequence[Sample], clock: str) -> dict[tuple[int, int], list[float]]:
+    """The shortest reading of each burst of a (process, block) by one clock, in nanoseconds per call."""
+    shortest: dict[tuple[int, int, int], float] = {}
+    read = _CLOCKS[clock]
+    for one in samples:
+        value = read(one)
+        if value is not None:
+            key = one.process, one.block, one.position // READINGS
+            shortest[key] = min(shortest.get(key, math.inf), max(1, value) / one.calls)
+    found: dict[tuple[int, int], list[float]] = {}
+    for (process, block, _), time_ns in shortest.items():
+        found.setdefault((process, block), []).append(time_ns)
+    return found
 
-    That is the estimate of a shift that goes with the rank-sum test (Hodges and Lehmann 1963), taken block by block, so
-    that drift cancels; up to a quarter of the readings may be arbitrarily wrong.
+
+def _round_ratios(base: Sequence[Sample], head: Sequence[Sample], clock: str) -> tuple[float, ...]:
+    """Per round the median of log(HEAD / BASE) over all pairs of bursts of the same block, each burst by the shortest
+    of its readings: what else goes on only ever adds to them.
+
+    The median is the estimate of a shift that goes with the rank-sum test (Hodges and Lehmann 1963), taken block by
+    block, so that drift cancels. What makes fewer than one call in two slower is not seen.
     """
-    first, second = _blocks(base, clock), _blocks(head, clock)
+    first, second = _bursts(base, clock), _bursts(head, clock)
     rounds: dict[int, list[np.ndarray]] = {}
     for key in sorted(first.keys() & second.keys()):
         pairs = np.log(second[key])[:, None] - np.log(first[key])[None, :]
         rounds.setdefault(key[0], []).append(pairs.ravel())
     return tuple(float(np.median(np.concatenate(logs))) for logs in rounds.values())
+
+
+def _tick(samples: Sequence[Sample], clock: str) -> float:
+    """The step of a clock relative to the median reading, as far as readings show it: their smallest difference. A
+    clock whose readings are all the same may have any step up to them."""
+    readings = sorted({value for one in samples if (value := _CLOCKS[clock](one)) is not None})
+    if not readings or readings[-1] <= 0:
+        return 0.0
+    step = float(np.diff(readings).min()) if len(readings) > 1 else float(readings[0])
+    return step / max(1.0, float(np.median(readings)))
 
 
 def _medians(base: Sequence[Sample], head: Sequence[Sample], clock: str) -> tuple[float, float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.record import WRONG, Record
+from harness.record import TIMED, WRONG, Record
 
 NO_ROW = ""
 """The verdict of what needs no row of its own; the words beside it are counted."""
@@ -17,12 +17,15 @@ def standing(
     lost no time of a single task.
     """
     if head is None:
-        passed = base is not None and base.status == "passed"
+        passed = base is not None and base.status in TIMED
+        verb = "was imported" if base is not None and base.status == "imported" else "passed"
         return (
-            ("MISSING", "it passed in BASE, and is not in HEAD")
+            ("MISSING", f"it {verb} in BASE, and is not in HEAD")
             if passed
             else (NO_ROW, "not in HEAD, nor right in BASE")
         )
+    if "imported" in (head.status, base.status if base is not None else head.status):
+        return _imported(base, head)
     if head.status in WRONG:
         return _wrong(base, head)
     if head.status != "passed":
@@ -38,6 +41,25 @@ def standing(
     if not base_is_timed:
         return "NEW", "its time: BASE was checked and not timed"
     return None
+
+
+def _imported(base: Record | None, head: Record) -> tuple[str, str] | None:
+    """Where at least one side is what another tool measured. Such times are held against each other only."""
+    if head.status in WRONG:
+        return _wrong(base, head)
+    if base is None:
+        return (NO_ROW, "imported, without a time") if head.median_ns is None else ("NEW", "it is not in BASE")
+    sides = {base.status, head.status}
+    if sides == {"imported"}:
+        if base.median_ns is None or head.median_ns is None:
+            return NO_ROW, "imported, without a time on both sides"
+        return None
+    if "passed" in sides:
+        side = "BASE" if base.status == "imported" else "HEAD"
+        return "UNCLEAR", f"imported in {side}: its result was never checked, and its time was taken by another tool"
+    if base.status == "imported":
+        return "MISSING", f"it was imported in BASE; in HEAD it is {_status(head)}"
+    return "NEW", f"no time to compare with: in BASE it is {_status(base)}"
 
 
 def _wrong(base: Record | None, head: Record) -> tuple[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.checkout import Checkout
@@ -22,6 +22,7 @@ from harness.implement import Declaration
 from harness.plan import NothingSelected, Task, plan, require_match
 from harness.record import WRONG
 from harness.registry import load
+from harness.sharding import Shard
 from harness.timing.groups import Side
 
 Floors = Callable[[str], dict[str, float]]
@@ -40,6 +41,7 @@ class Asked:
     floors: Floors
     measure_identical: bool = False
     backends: Callable[[str], bool] = field(default=lambda backend: True)
+    shard: Shard | None = None
 
 
 def side_of(checkout: Checkout, repository: Path, asked: Asked) -> Side:
@@ -55,12 +57,15 @@ def side_of(checkout: Checkout, repository: Path, asked: Asked) -> Side:
     return Side(checkout.label, load(plugins, asked.operators, checkout=checkout), checkout)
 
 
-def compare_sides(base: Side, head: Side, asked: Asked, progress: Progress) -> tuple[list[Compared], list[str]]:
-    """The rows of all selected tasks, and notes. Raises NothingSelected if neither side has any."""
+def compare_sides(base: Side, head: Side, asked: Asked, progress: Progress) -> tuple[list[Compared], list[str], int]:
+    """The rows of all selected tasks, or of those that are a shard's, notes, and how many tasks other shards compare.
+    Raises NothingSelected if neither side has any."""
     before, after = _selected(base, asked), _selected(head, asked)
     if not before and not after:
         require_match(head.registry, asked.selectors)
         raise NothingSelected("no task of a benchmark case is selected; `harness list` shows what there is")
+    selected = {*before, *after}
+    own = _own(asked.shard, selected)
     renamed = _renamed(base, head, before, after)
     identity = _Identity(base, head)
     rows: list[Compared] = []
@@ -76,11 +81,32 @@ def compare_sides(base: Side, head: Side, asked: Asked, progress: Progress) -> t
         else:
             open_.append((earlier, task))
     rows.extend(row(task, "MISSING", "it is in BASE and not in HEAD") for task in before.values())
-    in_question, notes = _measure(base, head, open_, identity, asked, progress)
+    mine = [pair for pair in open_ if pair[1].id in own]
+    elsewhere = sum(one.verdict == "SAME" and one.id not in own for one in rows) + len(open_) - len(mine)
+    rows = [one for one in rows if one.id in own]
+    in_question, notes = _measure(base, head, mine, identity, _part_of_gate(asked, len(mine), len(open_)), progress)
+    if asked.shard is not None:
+        counts = f"{len(own)} of {len(selected)} tasks, {len(mine)} of {len(open_)} that may differ"
+        notes = [f"shard {asked.shard}: {counts}; what is called is certain over those of all shards", *notes]
     problems = [
         f"{side.label.upper()}: {one.where}: {one.message}" for side in (base, head) for one in side.registry.problems
     ]
-    return [*rows, *in_question], [*problems, *identity.notes, *notes]
+    return [*rows, *in_question], [*problems, *identity.notes, *notes], elsewhere
+
+
+def _own(shard: Shard | None, ids: Collection[str]) -> Collection[str]:
+    """What a shard has of the tasks: every n-th by id, so that the cases of an implementation, which change together,
+    are spread over all of them."""
+    return ids if shard is None else set(sorted(ids)[shard.number - 1 :: shard.of])
+
+
+def _part_of_gate(asked: Asked, mine: int, all_: int) -> Asked:
+    """The same, for so many of the tasks: a budget is that of all shards together."""
+    if asked.shard is None or not all_:
+        return asked
+    budget_s = asked.effort.budget_s
+    own_s = None if budget_s is None else budget_s * mine / all_
+    return replace(asked, effort=replace(asked.effort, budget_s=own_s, gate_tasks=all_))
 
 
 def _selected(side: Side, asked: Asked) -> dict[str, Task]:

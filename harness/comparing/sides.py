@@ -61,10 +61,11 @@ def ratio(base: Estimate, head: Estimate, scale: float = 1.0) -> Ratio:
     log = head.log - base.log - math.log(scale)
     variance = base.variance + head.variance
     if not (base.freedom and head.freedom and math.isfinite(variance)):
-        return Ratio(log, math.inf, 1)
+        return Ratio(log, math.inf, 1, 0)
     parts = base.variance**2 / base.freedom + head.variance**2 / head.freedom
     freedom = variance**2 / parts if parts > 0.0 else min(base.freedom, head.freedom)
-    return Ratio(log, math.sqrt(variance), max(1, math.floor(freedom)) + 1)
+    whole = max(1, math.floor(freedom))
+    return Ratio(log, math.sqrt(variance), whole + 1, whole)
 
 
 def clock_of(base: Side, head: Side) -> tuple[str, str]:

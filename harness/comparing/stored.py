@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.comparing import whole
 from harness.comparing.deciding import Ratio, holm, in_words, percent, verdict_of
-from harness.comparing.machines import are_same, ceiling_of, refusal
+from harness.comparing.machines import DifferentMachines, apart, are_same, ceiling_of, has_several, refusal
 from harness.comparing.measured import Measured, Task, task_of
 from harness.comparing.pairs import CLOCK_WORDS, OFTEN
 from harness.comparing.presence import NO_ROW, standing
 from harness.comparing.sides import ASSUMED_PROCESSES, Side, clock_of, ratio, side_of, trouble
 from harness.comparing.verdicts import Compared, Comparison
 from harness.record import Noise, Record
+from harness.shift import MACHINE, Change, Shift
 
 NORMALISED_FLOOR = 0.1
 """Relative change below which nothing is called where times of different machines are brought onto one scale."""
@@ -34,28 +37,37 @@ def compare_stored(
     normalise: bool,
     renamed: Mapping[str, str] | None = None,
     drift: float = UNKNOWN_DRIFT,
+    slow_machine: str = whole.MODES[0],
+    everything: tuple[Measured, Measured] | None = None,
 ) -> Comparison:
     """Verdicts on all tasks of two sides; a positive change is a slowdown from BASE to HEAD.
 
     `floor` gives the user's smallest relative change by task id; `noise` is what A/A comparisons on HEAD's machine
     showed. `renamed` maps operator/backend/implementation in HEAD to what it is called in BASE. `drift` is the relative
-    change that is allowed for where neither `noise` nor other runs of the same commit tell how large it may be. Raises
-    DifferentMachines, unless `normalise` brings BASE's times onto HEAD's scale by the ratio of their copy rates.
+    change that is allowed for where neither `noise` nor other runs of the same commit tell how large it may be.
+    `slow_machine` says what is done where the machine got slower as a whole: one of harness.comparing.whole.MODES;
+    `everything` is both sides with the tasks that were not selected, which are evidence of that too.
+    Raises DifferentMachines, unless `normalise` brings BASE's times onto HEAD's scale by the ratio of their copy rates;
+    and where the machine itself changed, if `slow_machine` is `refuse`.
     """
     same_machine = are_same(base, head)
     if not same_machine and not normalise:
         raise refusal(base, head)
     sides = _Sides(base, head, floor, noise, drift, normalised=not same_machine)
-    before = {task_of(record): record for record in base.records}
-    found: list[Compared | _Pair] = []
-    met: set[Task] = set()
-    for record in head.records:
-        task = _in_base(task_of(record), renamed or {})
-        met.add(task)
-        found.extend(sides.row(before.get(task), record))
-    for task, record in before.items():
-        if task not in met:
-            found.extend(sides.row(record, None))
+    found = sides.all_rows(renamed or {})
+    others = found
+    if everything is not None:
+        others = replace(sides, base=everything[0], head=everything[1], unlisted=Counter()).all_rows(renamed or {})
+    several = has_several(base) or has_several(head)  # what they share is of no one machine
+    shift = None if sides.normalised or several else sides.shared([one for one in others if isinstance(one, _Pair)])
+    is_machine = shift is not None and shift.cause == MACHINE
+    about = whole.words(shift, head.machine_id) if shift is not None else ""
+    if is_machine and slow_machine == "refuse":
+        raise DifferentMachines(f"{about.partition('): ')[0]}), and --slow-machine refuse was asked for")
+    if shift is not None and is_machine and slow_machine == "excuse":
+        found = [one.without(shift) if isinstance(one, _Pair) else one for one in found]
+    elif is_machine:
+        about, is_machine = f"{about.partition('): ')[0]}): it is left in, as --slow-machine count asks", False
     # what raises no alarm anyway makes the gate no stricter for the others
     gate = [one for one in found if isinstance(one, _Pair) and not one.is_identical]
     adjusted = dict(zip(map(id, gate), holm([one.main.p_value for one in gate]), strict=True))
@@ -65,7 +77,8 @@ def compare_stored(
         head=head.label,
         machine_id=head.machine_id or base.machine_id,
         rows=rows,
-        notes=tuple(sides.notes(rows)),
+        notes=((about,) if about else ()) + tuple(sides.notes(rows)),
+        machine=about if is_machine else "",
     )
 
 
@@ -100,6 +113,20 @@ class _Sides:
             and self.head.dirty is False
         )
 
+    def all_rows(self, renamed: Mapping[str, str]) -> list[Compared | _Pair]:
+        """All tasks of both sides: rows, and the pairs of times that are to become some."""
+        before = {task_of(record): record for record in self.base.records}
+        found: list[Compared | _Pair] = []
+        met: set[Task] = set()
+        for record in self.head.records:
+            task = _in_base(task_of(record), renamed)
+            met.add(task)
+            found.extend(self.row(before.get(task), record))
+        for task, record in before.items():
+            if task not in met:
+                found.extend(self.row(record, None))
+        return found
+
     def row(self, base: Record | None, head: Record | None) -> Iterator[Compared | _Pair]:
         """The row of a task, or the pair of times that is to become one."""
         record = head or base
@@ -120,6 +147,8 @@ class _Sides:
         scale, scaled = self._scale(base, head) if self.normalised else (1.0, "")
         if scale is None:
             wrong.append(scaled)
+        if not self.normalised and (elsewhere := apart(self.base, self.head, base, head)):
+            wrong.append(elsewhere)
         if wrong or scale is None:
             reason = f"no times to compare: {'; '.join(wrong)}"
             yield _row(record, "UNCLEAR", reason, base=base, head=head, renamed_from=renamed_from)
@@ -130,6 +159,11 @@ class _Sides:
             sides=self, base=first, head=second, clock=clock, why=why, scale=scale, scaled=scaled,
             threshold=threshold, threshold_by=by, renamed_from=renamed_from,
         )  # fmt: skip
+
+    def shared(self, pairs: Sequence[_Pair]) -> Shift | None:
+        """What all tasks share from BASE to HEAD, and whether it is the machine's."""
+        changes = [Change(one.head.record.operator, one.head.record.backend, one.main.log) for one in pairs]
+        return whole.shared(self.base, self.head, changes)
 
     def _scale(self, base: Record, head: Record) -> tuple[float | None, str]:
         """What BASE's time is to be multiplied by, and by what that was found."""
@@ -165,6 +199,8 @@ class _Sides:
     @property
     def sharper(self) -> str:
         """What to type for a sharper answer."""
+        if any(record.status == "imported" for record in self.head.records):
+            return "drift between the two runs is not cancelled, and what was imported cannot be measured again here"
         commits = self.base.commit, self.head.commit
         clean = self.base.dirty is False and self.head.dirty is False and commits[0] != commits[1]
         revisions = " ".join(str(one)[:12] for one in commits) if clean and all(commits) else "REV REV"
@@ -205,6 +241,15 @@ class _Pair:
     threshold: float
     threshold_by: str
     renamed_from: str | None
+    machine_ratio: float | None = None
+
+    def without(self, shift: Shift) -> _Pair:
+        """The same with the machine's change taken out. What remains has to be beyond what tasks without a change of
+        their own differ by, which are not all slowed down alike."""
+        ratio, reach = math.exp(shift.taken), math.expm1(shift.reach)
+        threshold, by = max((self.threshold, self.threshold_by), (reach, "by which tasks differ in what they share"))
+        scaled = f"{percent(ratio)} of the machine as a whole is taken out"
+        return replace(self, scale=ratio, scaled=scaled, threshold=threshold, threshold_by=by, machine_ratio=ratio)
 
     def ratio(self, clock: str) -> Ratio | None:
         first, second = self.base.estimates.get(clock), self.head.estimates.get(clock)
@@ -245,6 +290,7 @@ class _Pair:
             threshold=self.threshold,
             p_value=None if self.is_identical else adjusted,
             page_faults_ratio=_faults_ratio(self.base, self.head),
+            machine_ratio=self.machine_ratio,
             samples=len(samples) or (self.base.record.samples or 0) + (self.head.record.samples or 0),
             contaminated=sum(bool(sample.contaminated) for sample in samples),
             rounds=self.processes,

@@ -24,7 +24,8 @@ class Compared:
     relative slowdown that this comparison could have told from none, `threshold` the one below which nothing is
     called; `p_value` is adjusted over all tasks of the gate. Times are nanoseconds per call. `identical` says that
     sources and environment are equal on both sides. `renamed_from` is the id in BASE where the same source has
-    another name in HEAD. `contaminated` counts samples during which something else disturbed the measurement.
+    another name in HEAD. `machine_ratio` is what of the times' ratio is the machine's as a whole, and taken out of
+    `ratio`. `contaminated` counts samples during which something else disturbed the measurement.
     """
 
     operator: str
@@ -57,6 +58,7 @@ class Compared:
     page_faults_ratio: float | None = None
     base_peak_bytes: int | None = None
     head_peak_bytes: int | None = None
+    machine_ratio: float | None = None
     samples: int = 0
     contaminated: int = 0
     rounds: int = 0
@@ -79,9 +81,11 @@ class Compared:
         return {**dataclasses.asdict(self), "notes": list(self.notes)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Comparison:
-    """All tasks of a comparison; `base` and `head` say in words what was compared."""
+    """All tasks of a comparison; `base` and `head` say in words what was compared, and `machine` what its machine as a
+    whole did in between, where that was taken out of the tasks. Where it is a part of a gate, `elsewhere` are the tasks
+    that other parts compare."""
 
     base: str
     head: str
@@ -89,6 +93,8 @@ class Comparison:
     rows: tuple[Compared, ...]
     notes: tuple[str, ...] = ()
     spent_s: float = 0.0
+    machine: str = ""
+    elsewhere: int = 0
 
     def count(self, verdict: str) -> int:
         return Counter(row.verdict for row in self.rows)[verdict]
@@ -101,7 +107,7 @@ class Comparison:
         if self.count("SLOWER"):
             return REGRESSION
         compared = sum(self.count(verdict) for verdict in ("SAME", "FASTER", "UNCLEAR"))
-        if self.count("MISSING") or not compared:
+        if self.count("MISSING") or not compared + self.elsewhere:
             return NOTHING
         return UNCLEAR if self.count("UNCLEAR") else 0
 
@@ -111,3 +117,18 @@ class Comparison:
 
         frame: pd.DataFrame = compared_frame(self)
         return frame
+
+    def __repr__(self) -> str:
+        from harness.reports.display import as_text, of_comparison
+
+        return str(as_text(of_comparison(self)))
+
+    def _repr_html_(self) -> str:
+        from harness.reports.display import as_html, of_comparison
+
+        return str(as_html(of_comparison(self)))
+
+    def _repr_markdown_(self) -> str:
+        from harness.reports.display import as_markdown, of_comparison
+
+        return str(as_markdown(of_comparison(self)))

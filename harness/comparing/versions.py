@@ -6,11 +6,11 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.checkout import Checkout
+from harness.scratch import PREFIX, Scratch
 
 WORKING_TREE = "."
 """In place of a revision: the folder as it is, with what is not committed."""
@@ -56,7 +56,8 @@ def checkouts(
     `setup` is a shell command that is run in each of them, `python` the interpreter inside of it (a relative path; by
     default the one that runs this). Raises VersionError.
     """
-    with tempfile.TemporaryDirectory(prefix="harness-compare-") as scratch:
+    with Scratch("compare") as scratch:
+        _forget_abandoned(repository)
         made: list[Path] = []
         found = []
         try:
@@ -73,8 +74,22 @@ def checkouts(
             yield found
         finally:
             for root in made:
-                with contextlib.suppress(VersionError):
-                    _git(repository, "worktree", "remove", "--force", str(root), what="")
+                _forget(repository, root)
+
+
+def _forget_abandoned(repository: Path) -> None:
+    """Git still lists the worktrees of a comparison that was killed; their folders are gone with `Scratch`."""
+    with contextlib.suppress(VersionError):
+        for line in _git(repository, "worktree", "list", "--porcelain", what="").splitlines():
+            root = Path(line.removeprefix("worktree "))
+            if line.startswith("worktree ") and root.parent.name.startswith(f"{PREFIX}compare-") and not root.exists():
+                _forget(repository, root)
+
+
+def _forget(repository: Path, root: Path) -> None:
+    with contextlib.suppress(VersionError):
+        # twice: also one that git was still making when it was killed
+        _git(repository, "worktree", "remove", "--force", "--force", str(root), what="")
 
 
 def _prepare(root: Path, revision: str, setup: str) -> None:

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from harness import cache
 from harness.cuda.faults import CompileError
 from harness.cuda.source import Source, for_cpu, unsupported
 from harness.implement import Unsupported
+from harness.scratch import Scratch
 
 EMULATION = Path(__file__).parent / "emulation"
 _COMMON = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-strict-aliasing"]
@@ -98,7 +98,7 @@ def build(source: Source, watched: bool) -> Module:
     options = _options(found, watched)
     runtime = _runtime(found)
     key = _key(found, options, program, _headers(source), runtime.name)
-    library = cache.folder() / "cuda" / f"{source.path.stem}-{'watched' if watched else 'fast'}-{key}.so"
+    library = cache.kept("cuda", f"{source.path.stem}-{'watched' if watched else 'fast'}-{key}.so")
     if not library.exists():
         _compile(found, options, source, program, runtime, library, with_gaps=watched)
     module = ctypes.CDLL(str(library))
@@ -138,16 +138,19 @@ def _options(found: str, watched: bool) -> list[str]:
         *(_GCC_ONLY if kind == "g++" else []),
         *(_WATCHED + _WATCHED_BY[kind] if watched else _FAST),
         f"-I{EMULATION / 'include'}",
-        "-include",
-        str(EMULATION / "cuda_cpu.h"),
     ]
 
 
 def _headers(source: Source) -> str:
     """The text of all that a source may include: ours, and the headers beside it."""
-    ours = sorted([*EMULATION.rglob("*.h"), *EMULATION.rglob("*.cpp")])
     local = sorted([*source.path.parent.glob("*.cuh"), *source.path.parent.glob("*.h")])
-    return "\n".join(path.read_text(encoding="utf-8") for path in (*ours, *local))
+    return "\n".join([_emulation(), *(path.read_text(encoding="utf-8") for path in local)])
+
+
+@functools.cache
+def _emulation() -> str:
+    ours = sorted([*EMULATION.rglob("*.h"), *EMULATION.rglob("*.cpp")])
+    return "\n".join(path.read_text(encoding="utf-8") for path in ours)
 
 
 def version() -> str:
@@ -172,19 +175,36 @@ def _runtime(found: str) -> Path:
     sources = sorted(EMULATION.glob("*.cpp"))
     text = "\n".join(path.read_text(encoding="utf-8") for path in (*sources, *sorted(EMULATION.glob("*.h"))))
     options = [*_COMMON, "-O2", "-g1"]
-    built = cache.folder() / "cuda" / f"runtime-{_key(found, options, text)}.o"
+    built = cache.kept("cuda", f"runtime-{_key(found, options, text)}.o")
     if not built.exists():
         _run([found, *options, "-c", *map(str, sources)], built, None)
     return built
 
 
+@functools.cache
+def _first_header(found: str, options: tuple[str, ...]) -> Path:
+    """What every source includes first. g++ takes it in a form that it has read once for all sources: reading it is
+    most of the work on a small one."""
+    header = EMULATION / "cuda_cpu.h"
+    if "clang" in found:
+        return header
+    built = cache.kept("cuda", f"header-{_key(found, list(options), _emulation())}/{header.name}.gch")
+    folder = built.parent
+    if not built.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # where the compiler finds that it cannot use that form after all, it takes this
+        (folder / header.name).write_text(f'#include "{header}"\n', encoding="utf-8")
+        _run([found, *options, "-x", "c++-header", str(header)], built, None)
+    return folder / header.name
+
+
 def _compile(
     found: str, options: list[str], source: Source, program: str, runtime: Path, library: Path, *, with_gaps: bool
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="kernel-harness-") as folder:
+    with Scratch("building") as folder:
         copy, part = Path(folder) / source.path.name, Path(folder) / "kernels.s"
         copy.write_text(program, encoding="utf-8")
-        includes = [f"-iquote{source.path.parent}"]
+        includes = [f"-iquote{source.path.parent}", "-include", str(_first_header(found, tuple(options)))]
         _run([found, *options, *includes, "-x", "c++", "-S", str(copy)], part, source)
         if with_gaps:
             part.write_text(_with_gaps(part.read_text("latin-1")), "latin-1")  # strings hold any bytes
@@ -207,7 +227,7 @@ def _with_gaps(assembly: str) -> str:
 def _run(command: list[str], output: Path, source: Source | None) -> None:
     """Run a compiler; the output appears under its name only when it is whole."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = output.with_name(f"{output.name}.{os.getpid()}")
+    unfinished = cache.unfinished(output)
     # messages are read: in English, with plain quotes
     said_in = {**os.environ, "LC_ALL": "C"}
     done = subprocess.run([*command, "-o", str(unfinished)], capture_output=True, text=True, env=said_in)

@@ -24,6 +24,7 @@ from harness.cache import folder as caches
 from harness.cuda import sass
 from harness.cuda.faults import CompileError
 from harness.cuda.resources import Resources, read_log
+from harness.whole import write_whole
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 OPTIONS = ("-std=c++17",)
@@ -289,7 +290,4 @@ def _load(file: Path) -> dict[str, list[dict[str, Any]]]:
 def _save(file: Path, kept: dict[str, list[dict[str, Any]]]) -> None:
     """Replace the file as a whole; a cache that cannot be written is no reason to stop."""
     with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(dict(list(kept.items())[-KEPT:])))
-        os.replace(temporary, file)
+        write_whole(file, json.dumps(dict(list(kept.items())[-KEPT:])))

@@ -9,9 +9,10 @@ import re
 import shutil
 import struct
 import subprocess
-import tempfile
 from collections import Counter
 from pathlib import Path
+
+from harness.scratch import Scratch
 
 KINDS = (
     ("tensor core", r"[BDHIOQ]MMA|[BHIQ]GMMA|UTC.*MMA"),
@@ -78,7 +79,7 @@ def instruction_mix(cubin: bytes) -> dict[str, tuple[tuple[str, int], ...]] | No
     tool = disassembler()
     if tool is None:
         return None
-    with tempfile.TemporaryDirectory() as folder:
+    with Scratch("sass") as folder:
         file = Path(folder) / "kernels.cubin"
         file.write_bytes(cubin)
         done = subprocess.run([tool, "-json", "-ndf", str(file)], capture_output=True, text=True)

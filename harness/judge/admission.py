@@ -18,11 +18,14 @@ LOOSEST = Accumulation()
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How many of an operator's mutants its conformance cases expose, and the names of those that they do not."""
+    """How many of an operator's mutants its conformance cases expose, and the names of those that they do not.
+
+    `specification` is the operator's own, so that a report of the run can show it."""
 
     operator: str
     mutants: int
     survivors: tuple[str, ...]
+    specification: str = ""
 
     @property
     def killed(self) -> int:
@@ -42,7 +45,12 @@ class Admission:
         return ""
 
     def as_data(self) -> Mapping[str, Any]:
-        return {"mutants": self.mutants, "killed": self.killed, "survivors": list(self.survivors)}
+        return {
+            "mutants": self.mutants,
+            "killed": self.killed,
+            "survivors": list(self.survivors),
+            "specification": self.specification,
+        }
 
 
 def admit(operator: Operator, seed: int) -> Admission:
@@ -62,7 +70,8 @@ def admit(operator: Operator, seed: int) -> Admission:
         if has_gradient(operator, case):
             trues |= {one.input: gradient_truth(operator, trues[None], one, rng, LOOSEST) for one in operator.gradients}
         alive = [one for one in alive if one.gradient not in trues or not exposes(trues[one.gradient], one)]
-    return Admission(operator.name, len(mutants), tuple(mutant.name for mutant in alive))
+    survivors = tuple(mutant.name for mutant in alive)
+    return Admission(operator.name, len(mutants), survivors, operator.specification)
 
 
 def wrong_gradients(gradient: Gradient) -> tuple[Mutant, ...]:

@@ -56,9 +56,12 @@ class Arithmetic:
     def height(self, n: int) -> int:
         return trees.height(self.tree, n)
 
-    def rescales(self, n: int) -> int:
-        """How often an online algorithm multiplies its running sum over n terms by a new factor."""
-        return math.ceil(n / self.rescale) if self.rescale and n > 1 else 0
+    def rescales(self, n: int) -> float:
+        """How often an online algorithm multiplies its running sum over n terms by a new factor; where rounding errors
+        look mean-zero, by how many such errors their sum is bounded: who claims to rescale at each of a thousand terms
+        has no thousand roundings to spend."""
+        count = math.ceil(n / self.rescale) if self.rescale and n > 1 else 0
+        return min(float(count), self.factor * math.sqrt(count)) if self._mean_zero(count) else float(count)
 
     def _mean_zero(self, h: int) -> bool:
         """Whether rounding errors in a tree of height h look mean-zero, as probabilistic bounds need (measured)."""

@@ -54,8 +54,8 @@ def _compare_exactly(actual: np.ndarray, expected: np.ndarray) -> Comparison:
 
 def _compare_floats(actual: np.ndarray, expected: np.ndarray, bound: np.ndarray, dtype: str) -> Comparison:
     rounded = round_to(expected, dtype)
-    wide = actual.astype(expected.dtype)
     with np.errstate(all="ignore"):
+        wide = actual.astype(expected.dtype)
         correct = (actual == rounded) | (np.isnan(actual) & np.isnan(expected))
         error = np.abs(wide - expected)
         finite = np.isfinite(expected) & np.isfinite(wide)

@@ -31,10 +31,12 @@ NOT_AT_ALL = Elapsed(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the harness itself adds to a phase of a request of n calls: `request_ns` + n * `call_ns`."""
+    """What the harness itself adds to a phase of a request of n calls: `request_ns` + n * `call_ns`; `call_ns` may be
+    `unsure_ns` too small."""
 
     request_ns: float
     call_ns: float
+    unsure_ns: float = 0.0
 
     def of(self, calls: int) -> float:
         return self.request_ns + calls * self.call_ns

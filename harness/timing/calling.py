@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     request = json.loads(Path(arguments[0]).read_text())
     _stand_in(**request["imports"])
     function, backend = _function(request)
-    with np.load(arguments[1]) as stored:
+    with np.load(arguments[1], allow_pickle=False) as stored:
         arrays = [_aligned(stored[f"input{number}"], one) for number, one in enumerate(request["inputs"])]
     placed = [backend.from_host(array) for array in arrays]
     parameters = dict(request["case"]["parameters"])

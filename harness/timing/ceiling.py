@@ -1,12 +1,14 @@
-"""The fastest that this machine copies memory, measured in the same run, for working sets of each size."""
+"""The fastest that this machine copies memory, measured in the same run, for working sets of each size; and how fast it
+computes (harness.timing.reference)."""
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+from harness.timing import reference
 
 ROTATION = 3
 """Buffers that are copied in turn, as inputs rotate while a kernel is timed."""
@@ -24,21 +26,23 @@ class Ceilings:
 
     def __init__(self) -> None:
         self._rates: dict[int, float] = {}
+        self._references: list[dict[str, float]] = []
 
     def rate(self, count: int) -> float:
         """The best copy rate for a working set of `count` bytes, over one thread and over all cores."""
         size = size_class(count)
         if size not in self._rates:
-            self._rates[size] = max(_copy_rate(size, threads) for threads in {1, _cores()})
+            self._rates[size] = max(_copy_rate(size, threads) for threads in {1, reference.cores()})
         return self._rates[size]
 
+    def refer(self) -> None:
+        """Measure how fast the machine computes now: before times are taken, and after."""
+        self._references.append(reference.measure(reference.cores()))
+
     def as_data(self) -> dict[str, float]:
-        """Measured rates in GB/s by the working set's size in bytes."""
-        return {str(size): rate / 1e9 for size, rate in sorted(self._rates.items())}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        """Measured rates in GB/s by the working set's size in bytes, and those of the references by their keys."""
+        copies = {str(size): rate / 1e9 for size, rate in sorted(self._rates.items())}
+        return {**copies, **reference.over(self._references)}
 
 
 def _copy_rate(size: int, threads: int) -> float:

@@ -14,6 +14,7 @@ from harness.judge.truth import Truth, answer_dtype, draw_inputs, generator
 from harness.plan import Task
 from harness.record import Sample
 from harness.registry import Registry
+from harness.timing.challenge import Response
 from harness.timing.statistics import Interval, median_interval
 
 FEWEST_PROCESSES = 2
@@ -47,7 +48,8 @@ class Side:
 class Timing:
     """What was gathered for one task. `failure` is (status, reason) once it cannot have a time any more; `peak_bytes`
     is by how much one call made the worker's memory grow; `elapsed_ns` went into bursts and `judging_ns` into judging
-    `checked` answers. A comparison has tasks of two sides."""
+    `checked` answers; `responses` are what the audit goes by, with `challenge_ns` spent on short requests. A comparison
+    has tasks of two sides."""
 
     task: Task
     side: Side | None = None
@@ -59,6 +61,8 @@ class Timing:
     prepare_ns: int | None = None
     peak_bytes: int | None = None
     failure: tuple[str, str] | None = None
+    responses: list[Response] = field(default_factory=list)
+    challenge_ns: int = 0
 
     def interval(self) -> Interval | None:
         return median_interval(self.blocks) if self.blocks else None

@@ -7,13 +7,16 @@ hundredth. A count is no time: page faults, caches and vector width are not in i
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +24,12 @@ from typing import Any
 
 import numpy as np
 
+from harness import orphans
 from harness.checkout import ENGINE, Checkout, worker_environment
 from harness.plan import Task
 from harness.registry import Registry
+from harness.sandbox.policy import Confined, NotConfined, Sandbox
+from harness.scratch import Scratch
 
 REPEATS = 3
 FLOOR = 2e-3
@@ -102,14 +108,15 @@ class _NotCounted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Counter:
-    """A program that counts: its command for a file to write to, how to read what it wrote, and the two numbers of
-    calls (valgrind is about 85 times as slow as the call)."""
+    """A program that counts: its command for a file to write to, how to read what it wrote, the two numbers of calls
+    (valgrind is about 85 times as slow as the call), and whether it is the very process that it counts in."""
 
     name: str
     command: Callable[[Path], list[str]]
     read: Callable[[str], int]
     few: int
     many: int
+    counts_from_inside: bool
 
 
 def count(
@@ -128,14 +135,14 @@ def count(
     layout = target.request["case"]["layout"]
     if layout != "contiguous":
         return Counted(None, reason=f"instructions are counted on contiguous inputs only, and these are {layout}")
-    with tempfile.TemporaryDirectory(prefix="harness-counting-") as folder:
+    with Scratch("counting") as folder:
         try:
             prefix = _runs_fixed(chosen, Path(folder))
             _write_request(target, inputs, Path(folder))
 
             def counted(calls: int) -> int:
                 runner = [target.python, "-P", str(RUNNER), f"{folder}/request.json", f"{folder}/inputs.npz"]
-                return _run(chosen, prefix, [*runner, str(calls)], Path(folder), deadline_s)
+                return _run(chosen, prefix, [*runner, str(calls)], Path(folder), deadline_s, confine=True)
 
             counted(1)  # writes bytecode, which later ones read
             found = [(counted(chosen.many) - counted(chosen.few)) / (chosen.many - chosen.few) for _ in range(repeats)]
@@ -169,34 +176,77 @@ def _runs_fixed(counter: _Counter, folder: Path) -> list[str]:
     return prefix
 
 
-def _run(counter: _Counter, prefix: list[str], command: list[str], folder: Path, deadline_s: float) -> int:
-    output = folder / "count.txt"
+def _run(
+    counter: _Counter, prefix: list[str], command: list[str], folder: Path, deadline_s: float, *, confine: bool = False
+) -> int:
+    output, scratch = folder / "count.txt", folder / "scratch"
     output.unlink(missing_ok=True)
+    scratch.mkdir(exist_ok=True)
+    # what counts from outside writes its count outside, too, where the code that it counts cannot
+    inside = counter.counts_from_inside
+    confined = Confined(Sandbox(str(scratch), is_child=inside)) if confine else None
+    whole = [*counter.command(output), *command]
+    if confined is not None:
+        whole = confined.program(whole) if inside else [*counter.command(output), *confined.python(command)]
     try:
-        done = subprocess.run(
-            [*prefix, *counter.command(output), *command],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=deadline_s,
-            stdin=subprocess.DEVNULL,
-            env={**worker_environment(), **FIXED},
-        )
+        environment = {**worker_environment(), **(confined.variables if confined else {}), **FIXED}
+        descriptors = confined.descriptors if confined else ()
+        code, said = _run_group([*prefix, *whole], descriptors, environment, folder / "said.txt", deadline_s)
+        if confined is not None:
+            confined.started()
+            confined.must_hold()
+    except NotConfined as missing:
+        raise _NotCounted(str(missing)) from None
     except FileNotFoundError:
         raise _NotCounted(f"{counter.name} is not installed; {_INSTALL[counter.name]}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _NotCounted(f"{counter.name} did not finish: {error}") from None
+    finally:
+        if confined is not None:
+            confined.close()
     written = output.read_text(errors="replace") if output.exists() else ""
-    said = f"{written}\n{done.stderr}".strip()
-    if "ermission" in said and not any(line[:1].isdigit() for line in written.splitlines()):
+    both = f"{written}\n{said}".strip()
+    if "ermission" in both and not any(line[:1].isdigit() for line in written.splitlines()):
         raise _NotCounted(
             "perf is not permitted here; type: sudo sysctl kernel.perf_event_paranoid=2 "
             "(in a container also: --cap-add PERFMON)"
         )
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or written.strip().splitlines() or ["it said nothing"])[-1]
-        raise _NotCounted(f"{counter.name} ended with exit code {done.returncode}: {last[:200]}")
-    return counter.read(said if counter.name == "callgrind" else written)
+    if code != 0:
+        last = (said.strip().splitlines() or written.strip().splitlines() or ["it said nothing"])[-1]
+        raise _NotCounted(f"{counter.name} ended with exit code {code}: {last[:200]}")
+    return counter.read(both if counter.name == "callgrind" else written)
+
+
+def _run_group(
+    command: list[str], descriptors: Sequence[int], environment: dict[str, str], said: Path, deadline_s: float
+) -> tuple[int, str]:
+    """Run a command, and end all that it leaves; its exit code and what it wrote to stderr, which goes through the file
+    `said`. Raises OSError and TimeoutExpired."""
+    with said.open("w+", errors="replace") as file:
+        process = subprocess.Popen(
+            command,
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            start_new_session=True,
+            env=environment,
+        )
+        try:
+            orphans.watch(process.pid)
+            end = time.monotonic() + deadline_s
+            # not reaped: its number, which is that of its group, goes to no other process before the group is killed
+            while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                if time.monotonic() > end:
+                    raise subprocess.TimeoutExpired(command[0], deadline_s)
+                time.sleep(0.005)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            orphans.forget(process.pid)
+        file.seek(0)
+        return process.returncode, file.read()
 
 
 def _read_perf(text: str) -> int:
@@ -223,7 +273,7 @@ def _is_number(text: str) -> bool:
 
 
 def _read_callgrind(text: str) -> int:
-    for line in text.splitlines():
+    for line in reversed(text.splitlines()):  # valgrind has the last word
         _, found, value = line.partition("Collected : ")
         if found and value.split() and value.split()[0].isdigit():
             return int(value.split()[0])
@@ -241,6 +291,7 @@ COUNTERS = {
         _read_perf,
         5,
         25,
+        False,
     ),
     "callgrind": _Counter(
         "callgrind",
@@ -248,5 +299,6 @@ COUNTERS = {
         _read_callgrind,
         1,
         3,
+        True,
     ),
 }

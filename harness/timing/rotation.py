@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.judge.truth import Truth, draw_inputs, generator
+from harness.judge.truth import Truth, generator
+from harness.stage import timed_inputs
 from harness.timing.groups import Group
 from harness.timing.turn import READINGS
 
@@ -18,7 +19,7 @@ def draw_calls(group: Group, seed: int, process: int) -> list[Truth]:
     identity = f"{group.operator.name}/{group.case.id}/timed"
     sets = input_sets(group)
     numbers = range(process * sets, (process + 1) * sets)
-    drawn = [draw_inputs(group.operator, group.case, generator(seed, identity, number)) for number in numbers]
+    drawn = [timed_inputs(group.operator, group.case, generator(seed, identity, number)) for number in numbers]
     return [group.call(inputs, group.blank.expected.shape) for inputs in drawn]
 
 

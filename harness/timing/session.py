@@ -9,28 +9,28 @@ own clock.
 from __future__ import annotations
 
 import itertools
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from harness.implement import Declaration
-from harness.judge.truth import Truth, draw_inputs, generator
+from harness.judge.truth import Truth
 from harness.plan import Task
 from harness.process import WorkerFailure, WorkerProcess
 from harness.registry import Registry
-from harness.stage import Received, Refused, Stage
+from harness.stage import Received, Refused, Stage, heavy_of, timed_inputs
 from harness.supervisor import PREPARE_S, trust_of
 from harness.timing.audit import Audit, Cost, Overhead
 from harness.timing.device import state as gpu
-from harness.timing.evidence import Evidence, Machine, Watch, peak_bytes, reset_peak, resident_bytes
+from harness.timing.evidence import Evidence
 from harness.timing.groups import Group, Settings, Side, Timing
-from harness.timing.overhead import overhead_of
+from harness.timing.overhead import SETTLE_S, overhead_of, peak_of_call
 from harness.timing.pinning import SEVERAL_THREADS, is_where_placed, pin, unpin
 from harness.timing.rotation import draw_calls, each_once, input_sets
-from harness.timing.turn import FEWEST_BLOCKS, READINGS, Chosen, Turn, choose
+from harness.timing.turn import FEWEST_BLOCKS, JUDGING_CHANCE, READINGS, Chosen, Turn, choose
+from harness.timing.workers import Trust, Workers
 
 SHORTEST_READING_NS = 50_000
 """Short calls are repeated inside a reading until it lasts this long, so that the clocks cost under 1 %."""
@@ -39,18 +39,16 @@ MOST_BYTES = 1 << 20
 MOST_BLOCKS = 400
 FEWEST_TIMED = 2
 """Blocks of a process that are run and timed, whatever they take."""
-TOUCHED = 16
-"""Elements of every input that change before a burst: no answer of an earlier call is right."""
-POISONED = 0.25
-"""Share of bursts before which freed memory is overwritten. That costs as much as a kernel, in time that the audit
-cannot tell from hidden work; so the audit looks at the other bursts."""
+POISONED = 0.1
+"""Share of blocks before whose bursts freed memory is overwritten. That costs as much as a kernel, in time that the
+audit cannot tell from hidden work; so their answers are judged, and their times are left out."""
+WARM_UP_S = 0.05
+"""After one whole burst no further one is begun to warm up."""
 NO_OVERHEAD = Overhead(Cost(0.0, 0.0), Cost(0.0, 0.0))
 MORE_EVIDENCE = 40
 """Bursts that a suspicion is followed by before it becomes a verdict."""
 PATIENCE_S = 1.0
 """How long bursts that nothing got in the way of are waited for, on a busy machine."""
-SETTLE_S = 0.001
-"""Pause when the turn passes to another worker, for its thread pool to stop spinning."""
 
 
 def time_groups(
@@ -86,8 +84,7 @@ def time_groups(
             session.close()
 
 
-_Trust = tuple[str, str, str]
-Overheads = dict[tuple[_Trust, str, str], Overhead]
+Overheads = dict[tuple[Trust, str, str], Overhead]
 
 
 class Session:
@@ -100,26 +97,29 @@ class Session:
         settings: Settings,
         process: int,
         overheads: Overheads | None = None,
+        ahead: Mapping[Trust, WorkerProcess] | None = None,
     ) -> None:
-        """`overheads` are those that an earlier session has measured; new ones are added."""
+        """`overheads` are those that an earlier session has measured; new ones are added. `ahead` are workers that it
+        has started for this one."""
         self._registry = registry
         self._seed = seed
         self._settings = settings
         self._process = process
-        self._workers: dict[_Trust, WorkerProcess] = {}
-        self._stages: dict[_Trust, Stage] = {}
+        self.workers = Workers(registry, settings, ahead or {})
+        self._stages: dict[Trust, Stage] = {}
         self._overheads = {} if overheads is None else overheads
-        self._machine = Machine()
-        self._own = Watch(os.getpid(), self._machine)
-        self._watches: dict[_Trust, Watch] = {}
-        self._last: _Trust | None = None
+        self._last: Trust | None = None
         self._gpu = gpu.Watch()
         """Asked only while a backend with a clock of its own is timed."""
+
+    def start_ahead(self, groups: Sequence[Group]) -> dict[Trust, WorkerProcess]:
+        """Workers for a next session that times these groups."""
+        return self.workers.started_ahead({_trust(one): one.side for group in groups for one in group.running})
 
     def measure_overheads(self, groups: Sequence[Group]) -> None:
         """What a call that does nothing costs outside its own reading, before plugins enter the workers."""
         for group in groups:
-            calls = [group.blank] * input_sets(group)
+            calls = [_own(group.blank) for _ in range(input_sets(group))]
             sides = {_trust(timing): timing.side for timing in group.running}
             for trust in sorted(sides):
                 if (trust, group.operator.name, group.case.id) in self._overheads:
@@ -127,7 +127,8 @@ class Session:
                 nothing = Task(Declaration(group.operator.name, trust[0], "nothing"), group.case)
                 try:
                     stage = self._stage(trust, sides[trust], calls)
-                    overhead = overhead_of(stage, nothing, self._declared(sides[trust]), self._settings)
+                    watch = self.workers.watch(trust)
+                    overhead = overhead_of(stage, nothing, self._declared(sides[trust]), self._settings, watch)
                 except (WorkerFailure, Refused) as failure:
                     self._drop(trust, failure)
                     for timing in group.running:
@@ -154,13 +155,13 @@ class Session:
         precision = self._settings.precision if precision is None else precision
         calls = draw_calls(group, self._seed, self._process)
         self._stages.clear()
-        unpin(worker.pid for worker in self._workers.values())
-        rng = generator(self._seed, f"{group.operator.name}/{group.case.id}/order", self._process)
-        # neither version is always the first
+        unpin(self.workers.pids())
+        # not of the seed, which a command line or the store may give away; and neither version is always the first
+        rng = np.random.default_rng()
         running = [group.running[index] for index in rng.permutation(len(group.running))]
         turns = [turn for timing in running if (turn := self._open(group, timing, calls)) is not None]
         if self._settings.pinned and all(turn.threads <= SEVERAL_THREADS for turn in turns):
-            pin([worker.pid for worker in self._workers.values()], self._seed + self._process)
+            pin(self.workers.pids(), self._seed + self._process)
         end = time.monotonic() + (self._settings.budget_s / self._settings.processes if seconds is None else seconds)
         block = 0
         for block in range(MOST_BLOCKS):
@@ -171,12 +172,16 @@ class Session:
             forward = [alive[index] for index in rng.permutation(len(alive))]
             # for a whole block: what it does to the allocator cancels in the pairs
             poison = block >= FEWEST_TIMED and bool(rng.random() < POISONED)
-            for position, turn in enumerate([*forward, *reversed(forward)]):
+            for position, turn in enumerate(forward if poison else [*forward, *reversed(forward)]):
                 if turn.timing.failure is None:
                     self._burst(turn, calls, block, position, rng, poison=poison)
+            due = [turn for turn in alive if turn.may_challenge()]
+            for index in rng.permutation(len(due)):
+                if due[index].timing.failure is None:
+                    self._challenge(due[index], calls, rng)
         for turn in turns:
-            worker = self._workers.get(_trust(turn.timing))
-            if worker is not None and not is_where_placed(worker.pid):
+            pid = self.workers.pid(_trust(turn.timing))
+            if pid is not None and not is_where_placed(pid):
                 turn.timing.failure = "untrusted", "while it was timed it moved to cores that it was not given"
             if turn.timing.failure is None:
                 self._close_turn(turn, calls, block, rng, answers, patience_s)
@@ -198,6 +203,16 @@ class Session:
         times = zip(received.reply.device_ns, received.reply.wall_ns, strict=True)
         fastest = max(1, min(wall if device is None else device for device, wall in times))
         turn.calls_per_reading = max(1, min(SHORTEST_READING_NS // fastest, stage.calls_at_once))
+        # from then on inputs are mapped, and there is memory for as many answers as a burst keeps alive: the page
+        # faults of first touches take longer than many a kernel
+        count = turn.calls_per_reading
+        whole = np.arange(len(calls) // count * count).reshape(-1, count).tolist()
+        end = time.monotonic() + WARM_UP_S
+        for first in range(0, len(whole), READINGS + 1):
+            if first and time.monotonic() > end:
+                break
+            if self._ask(turn, calls, whole[first : first + READINGS + 1], poison=False)[1] is None:
+                return None
         return turn
 
     def _burst(
@@ -205,8 +220,18 @@ class Session:
     ) -> None:
         """One burst: change an input set, run, take the times, and judge an answer now and then."""
         samples = each_once(len(calls), turn.calls_per_reading, rng)
-        chosen = choose(samples, rng, 1) if turn.may_judge(rng) else []
+        chosen = choose(samples, rng, 1) if poison or rng.random() < JUDGING_CHANCE else []
         self._judged(turn, calls, samples, chosen, block, position, rng, poison=poison)
+
+    def _challenge(self, turn: Turn, calls: list[Truth], rng: np.random.Generator) -> bool:
+        """A short request, for the slope over the number of calls; whether it ran. All of its answers are read back,
+        and now and then one is looked at."""
+        samples = each_once(len(calls), turn.calls_per_reading, rng)[:1]
+        chosen = choose(samples, rng, 1)
+        stage, received, _ = self._ask(turn, calls, samples, rng, chosen, poison=False)
+        if received is not None and rng.random() < JUDGING_CHANCE:
+            turn.look(stage, received, samples, chosen[0], rng)
+        return received is not None and turn.timing.failure is None
 
     def _judged(
         self,
@@ -220,36 +245,42 @@ class Session:
         *,
         poison: bool,
         kept: bool = True,
+        certain: bool = False,
     ) -> bool:
-        """Run a burst, judge the chosen answers and keep the times (or only its audit); whether it ran."""
+        """Run a burst, look at the chosen answers (`certain`: judge them now) and keep the times (or only its audit);
+        whether it ran."""
         stage, received, evidence = self._ask(turn, calls, samples, rng, chosen, poison=poison)
         if received is None:
             return False
-        for one in chosen if kept else ():
-            turn.judge(stage, received, samples, one)
+        put_by = None if certain or poison else rng
+        judged = {one.reading for one in chosen if kept and turn.look(stage, received, samples, one, put_by)}
         if not kept or poison:  # what is not audited has no time; its answers are judged
             return True
-        turn.add_burst(received, block, position, {one.reading for one in chosen}, evidence)
+        turn.add_burst(received, block, position, judged, evidence)
         return True
 
     def _close_turn(
         self, turn: Turn, calls: list[Truth], block: int, rng: np.random.Generator, answers: int, patience_s: float
     ) -> None:
-        """One more burst, like any other, of which so many answers are judged for certain; then the audit.
-
-        A contradiction is looked at again with more bursts: load on the machine passes, a lie stays. So is too little
-        evidence, for a while.
-        """
+        """One more burst, of which half of so many answers are judged for certain, and of those that were put by as
+        many; then the audit. A contradiction is looked at again with more requests: load on the machine passes, a lie
+        stays. So is too little evidence, for a while."""
         contradiction = ""
         patience = time.monotonic() + patience_s
         for extra in range(1 + MORE_EVIDENCE):
             samples = each_once(len(calls), turn.calls_per_reading, rng)
-            # of every reading: an answer that a later call wrote over is then seen for certain
-            chosen = choose(samples, rng, answers if extra == 0 else 1, last=True)
-            if not self._judged(turn, calls, samples, chosen, block, 0, rng, poison=False, kept=extra == 0):
+            # the last and the first: an answer that a later call wrote over is then seen for certain
+            chosen = choose(samples, rng, -(-answers // 2) if extra == 0 else 1, last=True)
+            if not self._judged(
+                turn, calls, samples, chosen, block, 0, rng, poison=False, kept=extra == 0, certain=True
+            ):
                 return
-            contradiction = turn.audit.contradiction()
-            if not contradiction and (turn.audit.is_conclusive or time.monotonic() > patience):
+            if extra == 0:
+                turn.judge_kept(answers)
+            contradiction = turn.contradiction()
+            if not contradiction and (not patience_s or turn.is_conclusive(late=time.monotonic() > patience)):
+                return
+            if not self._challenge(turn, calls, rng):
                 return
         if contradiction:
             turn.timing.failure = "untrusted", contradiction
@@ -269,22 +300,22 @@ class Session:
         task, side = turn.timing.task, turn.timing.side
         trust = _trust(turn.timing)
         if trust not in self._stages:  # the first of its kind, or the first after the worker was lost
-            own = [replace(call, inputs=tuple(array.copy() for array in call.inputs)) for call in calls]
-            self._stages[trust] = self._stage(trust, side, own)
+            self._stages[trust] = self._stage(trust, side, [_own(call) for call in calls])
         stage = self._stages[trust]
         gpu_before = None
         if rng is not None:
             if self._declared(side).backends[task.declaration.backend].has_timer:
                 gpu_before = self._gpu.state()
-            fresh = draw_inputs(turn.group.operator, turn.group.case, rng) if turn.group.operator.redraw else None
+            fresh = timed_inputs(turn.group.operator, turn.group.case, rng) if turn.group.operator.redraw else None
             if trust != self._last:
                 time.sleep(SETTLE_S)
                 self._last = trust
             # after the pause: a thread of the plugin's has no time to work ahead on the new values
-            stage.touch(rng, TOUCHED, fresh)
-        watch = self._watches[trust]
+            heavy = heavy_of(turn.group.operator, turn.group.case)
+            stage.touch(rng, {index for sample in samples for index in sample}, fresh, heavy)
+        watch = self.workers.watch(trust)
         executed = sum(len(sample) for sample in samples)
-        readings = [(watch.read(), self._own.read())]
+        readings = [(watch.read(), self.workers.own.read())]
         # compilers run in the first request of a fresh process
         prepare_s = PREPARE_S if rng is None and task.declaration.has_prepare else 0.0
         try:
@@ -294,9 +325,9 @@ class Session:
                 samples,
                 self._settings.deadline_s + prepare_s,
                 poison=poison,
-                called=lambda: readings.append((watch.read(), self._own.read())),
-                # the last one too: what a later call wrote over an answer is seen there
-                wanted=sorted({one.number for one in chosen} | {executed - 1}) if chosen else [],
+                called=lambda: readings.append((watch.read(), self.workers.own.read())),
+                # where any is looked at all are copied: nobody knows which, and what copying takes is audited
+                wanted=None if chosen else [],
             )
             if received.reply.state_changes:
                 changed = received.reply.state_changes
@@ -305,7 +336,7 @@ class Session:
             turn.timing.failure = failure.status, failure.reason
             self._drop(trust, failure)
             return stage, None, None
-        readings.append((watch.read(), self._own.read()))
+        readings.append((watch.read(), self.workers.own.read()))
         phases = [
             (after[0].minus(before[0]), after[1].minus(before[1])) for before, after in itertools.pairwise(readings)
         ]
@@ -318,62 +349,32 @@ class Session:
 
     def _peak(self, turn: Turn, stage: Stage) -> int | None:
         """By how many bytes one call made the worker's memory grow at most, where the system tells."""
-        task, pid = turn.timing.task, stage.worker.pid
-        peaks: list[int | None] = []
         try:
-            # memory that it keeps for later would hide what the call needs
-            stage.worker.ask({"do": "trim"}, self._settings.deadline_s)
-            before = resident_bytes(pid)
-            if before is None or not reset_peak(pid):
-                return None
-            stage.ask(
-                task,
-                self._declared(turn.timing.side),
-                [[0]],
-                self._settings.deadline_s,
-                poison=False,
-                wanted=[],
-                called=lambda: peaks.append(peak_bytes(pid)),
-            )
+            return peak_of_call(turn.timing.task, stage, self._declared(turn.timing.side), self._settings.deadline_s)
         except (WorkerFailure, Refused) as failure:
             turn.timing.failure = failure.status, failure.reason
             self._drop(_trust(turn.timing), failure)
             return None
-        return max(0, peaks[0] - before) if peaks and peaks[0] is not None else None
 
-    def _stage(self, trust: _Trust, side: Side | None, calls: list[Truth]) -> Stage:
+    def _stage(self, trust: Trust, side: Side | None, calls: list[Truth]) -> Stage:
         """The calls set out in a worker, with room for as many answers as one burst may give."""
         at_once = max(1, min(len(calls) // (READINGS + 1), MOST_BYTES // max(1, calls[0].expected.nbytes)))
-        return Stage(self._worker(trust, side), calls, slots=(READINGS + 1) * at_once, calls_at_once=at_once)
+        return Stage(self.workers.get(trust, side), calls, slots=(READINGS + 1) * at_once, calls_at_once=at_once)
 
-    def _worker(self, trust: _Trust, side: Side | None) -> WorkerProcess:
-        if trust not in self._workers:
-            checkout = None if side is None else side.checkout
-            # drivers of a device reserve address space without using it
-            limit = 0 if self._declared(side).backends[trust[0]].reserves else self._settings.memory_limit
-            worker = WorkerProcess(memory_limit=limit, checkout=checkout, variables=self._settings.variables)
-            self._workers[trust] = worker
-            unpin([worker.pid])
-            self._watches[trust] = Watch(worker.pid, self._machine)
-        return self._workers[trust]
-
-    def _drop(self, trust: _Trust, failure: WorkerFailure | Refused) -> None:
+    def _drop(self, trust: Trust, failure: WorkerFailure | Refused) -> None:
         """If the worker is lost, so is what was on stage there; the next burst of its kind starts both anew."""
         if isinstance(failure, WorkerFailure):
             self._stages.pop(trust, None)
-            worker = self._workers.pop(trust, None)
-            if worker is not None:
-                self._watches.pop(trust).close()
-                worker.close()
+            self.workers.lose(trust)
 
     def close(self) -> None:
-        for watch in (self._own, *self._watches.values()):
-            watch.close()
-        for worker in self._workers.values():
-            worker.close()
-        self._machine.close()
+        self.workers.close()
 
 
-def _trust(timing: Timing) -> _Trust:
-    """What shares a worker: all that is built in, and each plugin's file, on each side."""
+def _own(call: Truth) -> Truth:
+    """A call whose inputs change with no other's."""
+    return replace(call, inputs=tuple(array.copy() for array in call.inputs))
+
+
+def _trust(timing: Timing) -> Trust:
     return *trust_of(timing.task), "" if timing.side is None else timing.side.label

@@ -6,6 +6,7 @@ different. So the bootstrap draws processes first, then blocks inside each (Davi
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ def student_two_sided(t: float, freedom: int) -> float:
     return min(1.0, max(0.0, 1.0 - inside))
 
 
+@functools.cache
 def student_quantile(probability: float, freedom: int) -> float:
     """The t below which Student's t lies with a probability of at least one half, by bisection."""
     low, high = 0.0, 1.0

@@ -15,17 +15,36 @@ from harness.process import Elapsed
 from harness.record import Sample
 from harness.stage import Received, Stage
 from harness.timing.audit import Audit, Claimed
+from harness.timing.challenge import ENOUGH, FEWEST, Response, contradiction, is_conclusive
 from harness.timing.evidence import Evidence, contamination
 from harness.timing.groups import Group, Timing
 from harness.timing.statistics import per_call_ns
-from harness.wire import Reply
+from harness.wire import Answer, Reply
 
 READINGS = 3
 """Timed readings per burst; one more before them is not counted, since the other side has just used the caches."""
 FEWEST_BLOCKS = 6
 JUDGING_CHANCE = 0.3
-JUDGING_SHARE = 0.15
-"""Bursts are judged with this chance while judging took no more than this share of their time; the last one always."""
+JUDGING_SHARE = 0.08
+"""Of bursts with this chance an answer is asked for. It is judged at once while judging took no more than this share of
+their time; else it is put by."""
+CHALLENGE_SHARE = 0.08
+"""Share of the time of its bursts that a task's short requests may take."""
+KEPT = 2
+"""So many of those that were put by are judged in the end. Which, is drawn among all of them: a plugin sees when it is
+asked for answers, but never whether they will be looked at, so that there is no time at which nobody looks."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer of a timed call, with all that its judgement takes; `again` is what was found where the last answer of
+    its burst lies, `damage` what was changed in shared memory meanwhile."""
+
+    inputs: tuple[np.ndarray, ...]
+    answer: Answer
+    array: np.ndarray | None
+    again: bool
+    damage: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,7 +60,7 @@ def choose(
     samples: Sequence[Sequence[int]], rng: np.random.Generator, count: int, *, last: bool = False
 ) -> list[Chosen]:
     """Answers of `count` different readings (the first of a burst is not timed), the `last` one among them."""
-    readings = 1 + rng.permutation(len(samples) - 1)
+    readings = 1 + rng.permutation(len(samples) - 1) if len(samples) > 1 else np.zeros(1, int)
     if last:
         readings = np.roll(np.arange(1, len(samples)), 1)
     found: list[Chosen] = []
@@ -64,35 +83,97 @@ class Turn:
         self._process = process
         self._array_type = array_type
         self._by_block: dict[int, list[float]] = {}
+        self._kept: list[Answered] = []
+        self._put_by = 0
 
     def audit_request(self, received: Received, phases: Sequence[tuple[Evidence, Evidence]], calls: int) -> None:
         """One request by the supervisor's clocks, beside what the worker claims; `phases` are the calls and the
-        copying, each as the worker's process and as our own had it."""
+        copying, each as the worker's process and as our own had it. Of one reading it is a short request."""
+        self._respond(received, phases, calls)
+        if len(received.reply.wall_ns) == 1:
+            self.timing.challenge_ns += received.elapsed.all_ns
+            return
         self.timing.elapsed_ns += received.elapsed.all_ns
         waited = [sum(one.main_delay_ns or 0 for one in phase) for phase in phases]
         reply, during = received.reply, phases[0][0]
         on_core = during.main_run_ns, during.run_ns
         self.audit.add(received.elapsed, claimed(reply), calls, on_core, max(1, len(reply.answers)), Elapsed(*waited))
 
-    def may_judge(self, rng: np.random.Generator) -> bool:
-        """Whether this burst is one of those that are judged: at random, as far as the share of time allows."""
-        return bool(rng.random() < JUDGING_CHANCE) and self.timing.judging_ns <= JUDGING_SHARE * self.timing.elapsed_ns
+    def _respond(self, received: Received, phases: Sequence[tuple[Evidence, Evidence]], calls: int) -> None:
+        """Keep a request for the audit's own time."""
+        elapsed, wall_ns, own = received.elapsed, received.reply.wall_ns, self.audit.overhead
+        answers = len(received.reply.answers)
+        # the supervisor may also have waited before there was anything to do
+        unclaimed = elapsed.calls_ns - sum(wall_ns) - own.calls.of(calls)
+        copying = elapsed.copying_ns - elapsed.late_copying_ns - (phases[1][0].main_delay_ns or 0)
+        self.timing.responses.append(
+            Response(
+                calls // len(wall_ns),
+                tuple(wall_ns),
+                unclaimed - min(elapsed.late_calls_ns, max(0.0, unclaimed)),
+                phases[0][0].main_delay_ns or 0,
+                copying - own.copying.of(answers) if answers == calls + 1 else None,
+                own.calls.call_ns,
+                own.copying.call_ns,
+                own.calls.unsure_ns,
+                own.copying.unsure_ns,
+            )
+        )
 
-    def judge(self, stage: Stage, received: Received, samples: Sequence[Sequence[int]], chosen: Chosen) -> None:
-        """Judge one answer of a timed reading."""
-        start = time.perf_counter_ns()
-        timing, index = self.timing, samples[chosen.reading][chosen.call]
+    def contradiction(self) -> str:
+        """Why its times cannot be believed, or an empty string."""
+        return self.audit.contradiction() or contradiction(self.timing.responses)
+
+    def is_conclusive(self, *, late: bool) -> bool:
+        """Whether enough was seen for a small lie to show, or when it is `late`, for a large one."""
+        if late:
+            return is_conclusive(self.timing.responses, FEWEST)
+        return self.audit.is_conclusive and is_conclusive(self.timing.responses, ENOUGH)
+
+    def may_challenge(self) -> bool:
+        """Whether a short request is due."""
+        return self.timing.challenge_ns <= CHALLENGE_SHARE * self.timing.elapsed_ns
+
+    def look(
+        self,
+        stage: Stage,
+        received: Received,
+        samples: Sequence[Sequence[int]],
+        chosen: Chosen,
+        rng: np.random.Generator | None = None,
+    ) -> bool:
+        """Judge one answer of a timed reading; whether it was. With `rng` it is put by where judging would take too
+        much of the time, and each that was put by has the same chance to be judged in the end."""
+        index = samples[chosen.reading][chosen.call]
         inputs = stage.calls[index].inputs
-        true = truth(self.group.operator, self.group.case, inputs, timing.task.declaration.accumulation)
-        number = chosen.number
-        judged = judge_answer(received.answer(number), received.read(number), true, self._array_type)
+        if rng is not None and self.timing.judging_ns > JUDGING_SHARE * self.timing.elapsed_ns:
+            self._put_by += 1
+            place = len(self._kept) if len(self._kept) < KEPT else int(rng.integers(self._put_by))
+            if place < KEPT:
+                # the inputs change before the next burst
+                inputs = tuple(array.copy() for array in inputs)
+                self._kept[place : place + 1] = [_answered(received, samples, chosen, inputs)]
+            return False
+        self.judge(_answered(received, samples, chosen, inputs))
+        return True
+
+    def judge_kept(self, most: int) -> None:
+        """Judge at most so many of those that were put by and kept."""
+        for one in self._kept[:most]:
+            if self.timing.failure is None:
+                self.judge(one)
+
+    def judge(self, one: Answered) -> None:
+        """Hold one answer against the truth."""
+        start = time.perf_counter_ns()
+        timing = self.timing
+        true = truth(self.group.operator, self.group.case, one.inputs, timing.task.declaration.accumulation)
+        judged = judge_answer(one.answer, one.array, true, self._array_type)
         if judged.status != "passed":
-            last = sum(len(sample) for sample in samples) - 1
-            again = number != last and judged.array is not None and same_bits(judged.array, received.read(last))
-            why = "it was written again by a later call; " if again else ""
+            why = "it was written again by a later call; " if one.again else ""
             timing.failure = judged.status, f"an answer of a timed call is wrong: {why}{judged.comparison.reason}"
-        elif damage := received.damage():
-            timing.failure = "failed", f"during timed calls it {damage}"
+        elif one.damage:
+            timing.failure = "failed", f"during timed calls it {one.damage}"
         timing.checked += 1
         timing.judging_ns += time.perf_counter_ns() - start
 
@@ -146,6 +227,16 @@ class Turn:
             return False
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
         return bool(1.57 * (high - low) / np.sqrt(len(values)) <= precision * middle)
+
+
+def _answered(
+    received: Received, samples: Sequence[Sequence[int]], chosen: Chosen, inputs: tuple[np.ndarray, ...]
+) -> Answered:
+    """One answer of a burst as it was received; what is read of it is a copy."""
+    number, last = chosen.number, sum(len(sample) for sample in samples) - 1
+    array = received.read(number)
+    again = number != last and array is not None and bool(same_bits(array, received.read(last)))
+    return Answered(inputs, received.answer(number), array, again, received.damage())
 
 
 def claimed(reply: Reply) -> Claimed:

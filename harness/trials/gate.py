@@ -92,6 +92,7 @@ def _summary(comparison: Comparison, name: str | None) -> Row:
         "slowed_rounds": found.rounds if found else None,
         "estimate": found.ratio if found else None,
         "alarms": alarms,
+        "reasons": {row.id: row.reason for row in rows if row.verdict in ALARMS},
         "named": alarms.get(name) == "SLOWER" if name else None,
         "only": alarms.keys() == {name} if name else None,
         "verdicts": dict(Counter(row.verdict for row in rows)),

@@ -7,6 +7,9 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
+from harness import documents
+from harness.whole import write_whole
+
 Row = dict[str, Any]
 
 
@@ -41,19 +44,21 @@ class Kept:
 
     def done(self, *fields: str) -> set[tuple[Hashable, ...]]:
         """What is there already, as the values of the fields."""
-        return {tuple(row.get(field) for field in fields) for row in self._rows}
+        found = [tuple(row.get(field) for field in fields) for row in self._rows]
+        return {values for values in found if not any(isinstance(one, dict | list) for one in values)}
 
 
 def _read(path: Path) -> Iterator[Row]:
-    text = path.read_text(encoding="utf-8")
+    text = documents.text_of(path)  # UnreadableFile is a ValueError
     if text and not text.endswith("\n"):  # a line that was cut off when the trial was interrupted
         text = text[: text.rfind("\n") + 1]
-        path.write_text(text, encoding="utf-8")
-    for number, line in enumerate(text.splitlines(), 1):
+        write_whole(path, text)
+    for number, line in enumerate(text.split("\n")[:-1], 1):
         try:
-            row = json.loads(line)
-        except ValueError:
+            row = documents.document_of(line, path)
+        except documents.UnreadableFile:
             row = None
         if not isinstance(row, dict):
-            raise ValueError(f"{path}:{number}: no row of a trial: {line[:80]!r}; name another file with --output")
+            said = documents.shown(line)
+            raise ValueError(f"{path}:{number}: no row of a trial: {said}; name another file with --output")
         yield row

@@ -10,12 +10,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+from harness.scratch import Scratch
 
 DEADLINE_S = 300.0
 LOOSE = 1.05
@@ -77,7 +78,7 @@ class PytestBenchmark:
 
     def compare(self, percent: int, seconds: float) -> list[Outcome]:
         timing = max(0.1, seconds / 2 - self.START_S)
-        with tempfile.TemporaryDirectory(prefix="harness-rival-") as folder:
+        with Scratch("rival") as folder:
             self._run(folder, 0, "base", timing, ["--benchmark-save=base"])
             rule = ["--benchmark-compare", "--benchmark-compare-fail=median:1%"]
             done = self._run(folder, percent, "head", timing, rule)
@@ -120,7 +121,7 @@ class Pyperf:
 
     def compare(self, percent: int, seconds: float) -> list[Outcome]:
         processes = max(2, round(seconds / 2 / self.PROCESS_S) - 1)  # one more calibrates
-        with tempfile.TemporaryDirectory(prefix="harness-rival-") as folder:
+        with Scratch("rival") as folder:
             for side, slowdown in (("base", 0), ("head", percent)):
                 (Path(folder) / f"{side}.py").write_text(PYPERF_FILE.format(percent=slowdown))
                 short = ["-p", str(processes), "-n", "3", "-w", "1", "--min-time", "0.03", "--quiet"]

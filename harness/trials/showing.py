@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.fitting import show
 from harness.trials.advice import Advice
 from harness.trials.kept import Row
 from harness.trials.noise import Measured
+from harness.trials.trust import Outcome, rows_of, summary
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
+WIDTH = 160
+"""Of tables that are not printed on a terminal."""
 Column = tuple[str, str, Callable[[Any], str]]
 """Heading, key of the row, and how its value is written."""
 
@@ -66,6 +68,15 @@ INTERVALS: tuple[Column, ...] = (
     ("alarms", "alarms", str),
     ("seconds", "seconds", seconds),
 )
+LONGEST_REASON = 90
+TRUST: tuple[Column, ...] = (
+    ("attack", "attack", str),
+    ("exploits", "exploits", lambda numbers: " ".join(map(str, numbers))),
+    ("defence", "defence", lambda name: name.replace("_", " ")),
+    ("verdict", "verdict", str),
+    ("time / honest", "ratio", lambda ratio: f"{ratio:.2f}"),
+    ("status: reason", "said", str),
+)
 
 
 def print_rows(rows: Sequence[Row], columns: Sequence[Column], as_json: bool) -> None:
@@ -79,7 +90,25 @@ def print_rows(rows: Sequence[Row], columns: Sequence[Column], as_json: bool) ->
     for row in rows:
         words = ["-" if row[key] is None else write(row[key]) for _, key, write in columns]
         table.add_row(*(Text(word) for word in words))
-    _console().print(table)
+    show([table], WIDTH)
+
+
+def print_trust(outcomes: Sequence[Outcome]) -> None:
+    """What became of each attack of the corpus, and the counts of each section. What is not as its row says keeps its
+    whole reason."""
+    from rich.text import Text
+
+    rows = [
+        {**row, "said": _said(row["status"], row["reason"], LONGEST_REASON if one.is_well else None)}
+        for row, one in zip(rows_of(outcomes), outcomes, strict=True)
+    ]
+    print_rows(rows, TRUST, as_json=False)
+    show([Text(line) for line in ("", *summary(outcomes))], WIDTH)
+
+
+def _said(status: str, reason: str, most: int | None) -> str:
+    whole = f"{status}: {reason}" if reason else status
+    return whole if most is None or len(whole) <= most else f"{whole[: most - 1]}…"
 
 
 def print_noise(measured: Measured) -> None:
@@ -91,11 +120,8 @@ def print_noise(measured: Measured) -> None:
     table = _table(HEADINGS)
     for one in measured.tasks:
         table.add_row(*(Text(cell) for cell in cells(one)))
-    console = _console()
-    console.print(table)
-    for name, reason in measured.skipped:
-        console.print(Text(f"not compared: {name}: {reason}"))
-    console.print(Text(f"false alarms: {measured.rate_in_words}, in {measured.seconds:.0f} s"))
+    skipped = [Text(f"not compared: {name}: {reason}") for name, reason in measured.skipped]
+    show([table, *skipped, Text(f"false alarms: {measured.rate_in_words}, in {measured.seconds:.0f} s")], WIDTH)
 
 
 def print_advice(advice: Sequence[Advice]) -> None:
@@ -107,7 +133,7 @@ def print_advice(advice: Sequence[Advice]) -> None:
     table = _table(("what", "is now", "which matters because", "type"))
     for one in advice:
         table.add_row(*(Text(cell) for cell in (one.topic, one.found, one.why, one.command)))
-    _console().print(table)
+    show([table], WIDTH)
 
 
 def _table(headings: Sequence[str]) -> Table:
@@ -117,9 +143,3 @@ def _table(headings: Sequence[str]) -> Table:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 160)

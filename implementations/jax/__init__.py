@@ -19,6 +19,8 @@ def _jax():
     # without it float64 inputs would silently become float32
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_platforms", "cpu")
+    # else functions return before their answer is there, and what is timed is the dispatch
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     return jax
 
 

@@ -26,12 +26,13 @@ def from_host(array):
 def to_host(tensor):
     import torch
 
-    tensor = tensor.detach()
+    # by the class: a tensor may bring a method of its own, which works when it is called
+    tensor = torch.Tensor.detach(tensor)
     if tensor.dtype == torch.bfloat16:
         import ml_dtypes
 
         return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()
+    return torch.Tensor.numpy(tensor)
 
 
 def differentiate(function, arrays, parameters, cotangent, wanted, passes):

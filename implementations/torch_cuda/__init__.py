@@ -74,7 +74,7 @@ def to_host(tensor):
     import torch
 
     # to the CPU first: the copy waits for the kernels that write the tensor
-    tensor = tensor.detach().cpu()
+    tensor = torch.Tensor.detach(tensor).cpu()
     if tensor.dtype == torch.bfloat16:
         import ml_dtypes
 

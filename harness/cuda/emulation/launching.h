@@ -68,9 +68,9 @@ void start_block(unsigned slot) {
     if (!launch->races) return;
     shared_shadow.forget(shared_bytes);
     dynamic_shadow.forget(launch->shared);
+    const auto nothing = std::make_shared<const Clock>(running.size() * threads, 0);
     for (int t = 0; t < threads; t++) {
-        clocks[t].assign(running.size() * threads, 0);
-        clocks[t][number_of(t)] = 1;
+        clocks[t] = {nothing, 1, number_of(t)};
         fences[t].clear();
         block_fences[t].clear();
         unfenced[t].clear();

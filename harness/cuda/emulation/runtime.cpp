@@ -160,9 +160,9 @@ void kh_fence(int device_wide) {
     if (!launch->races || !active) return;
     resolve_pending();
     auto& clock = clock_of(current);
-    (device_wide ? fences : block_fences)[current] = clock;
-    if (device_wide) block_fences[current] = clock;
-    clock[number_of(current)]++;
+    (device_wide ? fences : block_fences)[current] = clock.whole();
+    if (device_wide) block_fences[current] = fences[current];
+    clock.own++;
 }
 
 void kh_atomic(const volatile void* address, unsigned size, int compares, const void* return_address) {

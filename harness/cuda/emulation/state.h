@@ -117,6 +117,20 @@ struct Shadow {
 
 using Clock = std::vector<uint32_t>;
 
+// the clock of a thread: what it knows of others is shared with those that it has met, and never changed; its own entry there
+// is out of date
+struct ThreadClock {
+    std::shared_ptr<const Clock> others;
+    uint32_t own, number;
+
+    uint32_t operator[](size_t thread) const { return thread == number ? own : (*others)[thread]; }
+    Clock whole() const {
+        Clock all = *others;
+        all[number] = own;
+        return all;
+    }
+};
+
 KhLaunch* launch;
 Fiber fibers[MAX_THREADS];
 unsigned char* stacks;
@@ -134,7 +148,8 @@ unsigned char *shared_base, *module_base, *module_end, *stacks_end;
 size_t shared_bytes;
 
 // ---- happens-before
-std::vector<Clock> clocks, fences, block_fences;
+std::vector<ThreadClock> clocks;
+std::vector<Clock> fences, block_fences;
 // as `clocks`, where an atomic passes on all that came before it, fence or not; kept from the first volatile store on
 std::vector<Clock> unfenced;
 bool volatile_stores;

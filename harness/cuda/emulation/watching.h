@@ -198,7 +198,7 @@ void pass_on_without_fence(const volatile void* address) {
     join(sync.unfenced, clock_of(current));
     join(sync.unfenced, unfenced[current]);
     unfenced[current] = sync.unfenced;
-    clock_of(current)[number_of(current)]++;
+    clock_of(current).own++;
 }
 
 // Volatile accesses do not race. But a load that comes after another block's store by way of an atomic, and not by way of
