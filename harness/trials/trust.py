@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import re
+import statistics
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,8 +32,9 @@ from harness.trials.kept import Row
 DEADLINES_S = (4.0, 40.0)
 """The longest that one request of an attack may take; the second where a busy machine may be why it took longer."""
 MEMORY_BYTES = 4 << 30
-BUDGETS_S = (0.8, 2.0, 4.0)
-"""Seconds in which an attack and its honest twin are timed; the next where it seems to have gained: load passes."""
+BUDGETS_S = (0.8, 2.0, 4.0, 4.0, 4.0, 4.0, 4.0)
+"""Seconds in which an attack and its honest twin are timed; the next where the median of all trials says that it has
+gained: on an idle machine of two cores the ratio of one trial varies by 4 %, beside load by 20 %."""
 WITHIN = 0.1
 """How far a time that is shown may lie below the truth."""
 UNTOUCHED = "sum/numpy/builtin/float32[33]dim=0,values=integers"
@@ -111,8 +113,12 @@ def _run(attack: Attack, registry: Registry, seed: int) -> Outcome:
                 break
         return outcome
     outcome = Outcome(attack, NOT_RUN)
+    ratios: list[float] = []
     for budget_s in BUDGETS_S:
         outcome = _time(attack, registry, seed, budget_s)
+        if outcome.verdict in (GOT_THROUGH, NEUTRALISED) and outcome.ratio is not None:
+            ratios.append(outcome.ratio)
+            outcome = judged(attack, outcome.status, outcome.reason, statistics.median(ratios))
         if outcome.verdict != GOT_THROUGH:
             break
     return outcome
