@@ -27,6 +27,9 @@ PREPARE_S = 240.0
 MEMORY_SHARE = 0.5
 """Share of the machine's memory that one worker may address, beyond what it needs to start."""
 STARTING_BYTES = 4 << 30
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+"""Threads of OpenMP that wait for each other sleep: where several workers share the cores, those that spin took four
+times the CPU time of the work itself. What they compute is the same; no times are taken here."""
 
 
 def cannot_start(error: OSError) -> Stopped:
@@ -182,7 +185,11 @@ class Supervisor:
             plugin = None if self._checkout else trust[1]
             try:
                 self._workers[trust] = WorkerProcess(
-                    memory_limit=limit, checkout=self._checkout, plugin=plugin, devices=devices
+                    memory_limit=limit,
+                    checkout=self._checkout,
+                    variables={name: value for name, value in PATIENT.items() if name not in os.environ},
+                    plugin=plugin,
+                    devices=devices,
                 )
             except OSError as error:
                 raise cannot_start(error) from error

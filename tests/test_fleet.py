@@ -24,7 +24,7 @@ from harness.declare import DeclarationError
 from harness.execute import Options
 from harness.fleet import lanes, running
 from harness.fleet.commission import Commission
-from harness.fleet.crew import Crew, Node
+from harness.fleet.crew import Crew, Node, with_cores
 from harness.fleet.facts import closes_network, facts, installed
 from harness.fleet.flights import Fell, Flights
 from harness.fleet.lanes import environment
@@ -99,6 +99,20 @@ def test_what_a_node_died_over_is_tried_by_itself_and_first(tasks: list[Task]) -
 def test_little_work_warms_few_nodes() -> None:
     assert [spread(seconds, 4) for seconds in (0.0, 1.0, 5.0, 100.0)] == [1, 1, 3, 4]
     assert LIMIT_S >= UNIT_S
+
+
+def test_nodes_that_share_cores_are_not_all_warmed() -> None:
+    def node(name: str, host: str, cores: list[int], lanes: int = 1) -> Node:
+        return Node(name, 0.0, None, None, {"host": host, "cores": cores, "lanes": lanes})  # type: ignore[arg-type]
+
+    four = [node(name, "one", [0, 1]) for name in "abcd"]
+    assert [one.address for one in with_cores(four)] == ["a", "b"]
+    assert [one.address for one in with_cores([*four, node("e", "two", [0, 1])])] == ["a", "b", "e"]
+    pinned = [node("a", "one", [0]), node("b", "one", [1]), node("c", "one", [0, 1])]
+    assert [one.address for one in with_cores(pinned)] == ["a", "b"]
+    wide = [node("a", "one", [0, 1], lanes=2), node("b", "one", [0, 1], lanes=2)]
+    assert [one.address for one in with_cores(wide)] == ["a"]
+    assert with_cores([]) == []
 
 
 # what is sent

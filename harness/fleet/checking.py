@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.fleet.crew import Node
+from harness.fleet.crew import Node, with_cores
 from harness.fleet.flights import Fell, Landed
 from harness.fleet.ledger import PATIENCE_S, QUEUED, Ledger, condemned
 from harness.fleet.receiving import Lie, left_of, records_of
@@ -40,7 +40,8 @@ class Checking:
         for trust in waiting.trusts():
             able = self._run.crew.having(trust[0])
             warm_first = sorted(able, key=lambda node: (trust not in node.warm, len(node.warm), node.address))
-            nodes = warm_first[: spread(waiting.seconds(trust), len(able))] if able else []
+            useful = with_cores(warm_first)
+            nodes = useful[: spread(waiting.seconds(trust), len(useful))] if useful else []
             free = [node for node in nodes if self._run.flights.of(_words(trust)) < _room(nodes)]
             if not free or len(self._run.flights) >= _room(self._run.crew.ready()):
                 continue

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -58,11 +59,35 @@ class Node:
     def machine_id(self) -> str:
         return str(self.facts["machine_id"]) if self.facts else ""
 
+    @property
+    def host(self) -> str:
+        return str(self.facts["host"]) if self.facts else ""
+
+    @property
+    def cores(self) -> frozenset[int]:
+        """The numbers of its host's cores that it may use."""
+        return frozenset(self.facts["cores"]) if self.facts else frozenset()
+
     def missing(self, backend: str) -> str | None:
         """Why a backend cannot run there, or None."""
         assert self.facts is not None
         found = self.facts["missing"].get(backend, "it is not known there")
         return None if found is None else str(found)
+
+
+def with_cores(nodes: Sequence[Node]) -> list[Node]:
+    """Of nodes that share a host, in their order, as many as there are cores for: more of them would take turns, and
+    each would have to get warm."""
+    cores: dict[str, frozenset[int]] = defaultdict(frozenset)
+    for one in nodes:
+        cores[one.host] |= one.cores
+    lanes: Counter[str] = Counter()
+    found = []
+    for one in nodes:
+        if lanes[one.host] < len(cores[one.host]):
+            lanes[one.host] += one.lanes
+            found.append(one)
+    return found
 
 
 class Crew:
@@ -170,7 +195,8 @@ class Crew:
         if "refused" in found:
             return str(found["refused"])
         try:
-            if machine.machine_id(dict(found["machine"])) != found["machine_id"] or found["lanes"] < 1:
+            possible = found["lanes"] >= 1 and found["cores"] and all(isinstance(one, int) for one in found["cores"])
+            if machine.machine_id(dict(found["machine"])) != found["machine_id"] or not possible:
                 return "it describes a machine that cannot be"
             different = sorted(name for name, ids in self._tasks.items() if found["tasks"].get(name) != ids)
             is_closed = closes_network(found["layers"])

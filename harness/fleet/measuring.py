@@ -193,7 +193,7 @@ def _elected(nodes: Sequence[Node], is_gpu: bool) -> list[Node]:
     for node in sorted(nodes, key=lambda one: (not one.times, one.address)):
         assert node.facts is not None
         gpu = str(node.facts["gpus"][0]) if is_gpu and node.facts["gpus"] else ""
-        chosen.setdefault((str(node.facts["host"]), gpu), node)
+        chosen.setdefault((node.host, gpu), node)
     return list(chosen.values())
 
 
