@@ -105,6 +105,7 @@ LAYERS = (
         "fleet.commission",
         "fleet.lanes",
         "fleet.units",
+        "fleet.admitting",
         "fleet.receiving",
         "fleet.local",
     ),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.fleet.admitting import Admitting
 from harness.fleet.crew import Node, with_cores
 from harness.fleet.flights import Fell, Landed
 from harness.fleet.ledger import PATIENCE_S, QUEUED, Ledger, condemned
 from harness.fleet.receiving import Lie, left_of, records_of
 from harness.fleet.units import LIMIT_S, MOST_DEATHS, Unit, Waiting, spread
-from harness.judge.admission import admit
 from harness.judge.verdict import Verdict
 from harness.outcome import key_of
 from harness.plan import Task
@@ -27,29 +27,38 @@ class Checking:
         done = self._run.store.done(self._run.context.run_id, "check")
         waiting = Waiting(task for task in tasks if key_of(task) not in done)
         self._run.total, self._run.done = len(tasks), len(tasks) - len(waiting)
-        while waiting or self._run.flights:
-            self._run.crew.look()
-            self._withdraw_impossible(waiting)
-            while self._send_next(waiting):
-                pass
-            for one in self._run.flights.heard(PATIENCE_S if self._run.flights or waiting else 0.0):
-                self._checked(one, waiting)
+        operators = dict.fromkeys(task.declaration.operator for task in waiting)
+        seed = self._run.context.seed
+        with Admitting(self._run.registry, seed, operators, self._run.flights.wake) as admitting:
+            while waiting or self._run.flights:
+                self._run.crew.look()
+                self._withdraw_impossible(waiting)
+                while self._send_next(waiting, admitting):
+                    pass
+                for one in self._run.flights.heard(PATIENCE_S if self._run.flights or waiting else 0.0):
+                    self._checked(one, waiting)
 
-    def _send_next(self, waiting: Waiting) -> bool:
-        """Send one more unit, if there is room for one."""
+    def _send_next(self, waiting: Waiting, admitting: Admitting) -> bool:
+        """Send one more unit, if there is room for one and its operators are known to be judged rightly, or not."""
+
+        def is_known(task: Task) -> bool:
+            return admitting.is_known(task.declaration.operator)
+
         for trust in waiting.trusts():
             able = self._run.crew.having(trust[0])
-            warm_first = sorted(able, key=lambda node: (trust not in node.warm, len(node.warm), node.address))
-            useful = with_cores(warm_first)
-            nodes = useful[: spread(waiting.seconds(trust), len(useful))] if useful else []
+            useful = [node for node in with_cores(self._run.crew.ready()) if node in able] or with_cores(able)
+            warm_first = sorted(useful, key=lambda node: (trust not in node.warm, len(node.warm), node.address))
+            nodes = warm_first[: spread(waiting.seconds(trust), len(useful))] if useful else []
             free = [node for node in nodes if self._run.flights.of(_words(trust)) < _room(nodes)]
             if not free or len(self._run.flights) >= _room(self._run.crew.ready()):
                 continue
-            tasks, deaths = waiting.take(trust, sum(node.lanes for node in nodes))
+            tasks, deaths = waiting.take(trust, sum(node.lanes for node in nodes), is_known)
+            if not tasks:
+                continue
             # what a node died over is better tried on another
             others = [node for node in able if not any(death.startswith(node.name) for death in deaths)]
             nodes = (others or nodes) if deaths else nodes
-            tasks = self._admitted(tasks)
+            tasks = self._admitted(tasks, admitting)
             if tasks:
                 ids = [task.id for task in tasks]
                 admitted = sorted({task.declaration.operator for task in tasks})
@@ -61,12 +70,12 @@ class Checking:
             return True
         return False
 
-    def _admitted(self, tasks: Sequence[Task]) -> list[Task]:
+    def _admitted(self, tasks: Sequence[Task], admitting: Admitting) -> list[Task]:
         """Those whose operator's cases count; the others have their row. That is judged here, once."""
         refused: list[Record] = []
         admitted: list[Task] = []
         for task in tasks:
-            refusal = self._refusal(task.declaration.operator)
+            refusal = self._refusal(task.declaration.operator, admitting)
             if refusal:
                 refused.append(self._run.outcomes.of_check(task, Verdict("error", refusal)))
             else:
@@ -74,15 +83,13 @@ class Checking:
         self._keep(refused)
         return admitted
 
-    def _refusal(self, operator: str) -> str:
+    def _refusal(self, operator: str, admitting: Admitting) -> str:
         """Why the cases of an operator do not count, or an empty string."""
-        if operator not in self._run.admissions:
-            try:
-                admission = admit(self._run.registry.operators[operator], self._run.context.seed)
-            except Exception as error:  # its own code: a bug there must not end the run
-                return f"the judge of {operator} failed: {type(error).__name__}: {error}"
-            self._run.admissions[operator] = admission
-        return self._run.admissions[operator].refusal
+        found = admitting.of(operator)
+        if isinstance(found, str):
+            return found
+        self._run.admissions[operator] = found
+        return found.refusal
 
     def _checked(self, one: Landed | Fell, waiting: Waiting) -> None:
         unit = one.unit

@@ -133,6 +133,10 @@ class Flights:
         found += self._stranded()
         return found
 
+    def wake(self) -> None:
+        """From any thread: whoever waits for something to be heard looks again."""
+        self._events.put(("wake", None))
+
     def require_scheduler(self) -> None:
         if self._client.status != "running":
             raise SchedulerLost(f"the scheduler at {self._client.scheduler.address} was lost")

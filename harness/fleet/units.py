@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,9 @@ class Waiting:
     def __len__(self) -> int:
         return sum(map(len, self._queues.values())) + len(self._alone)
 
+    def __iter__(self) -> Iterator[Task]:
+        yield from itertools.chain(*self._queues.values(), (task for task, _ in self._alone))
+
     def trusts(self) -> list[Trust]:
         """Those that wait, the one with most work first."""
         found = {trust for trust, queue in self._queues.items() if queue} | {trust_of(task) for task, _ in self._alone}
@@ -79,9 +83,12 @@ class Waiting:
         self._alone = deque(one for one in self._alone if trust_of(one[0]) != trust)
         return [*queue, *alone]
 
-    def take(self, trust: Trust, lanes: int) -> tuple[list[Task], list[str]]:
+    def take(
+        self, trust: Trust, lanes: int, is_ready: Callable[[Task], bool] = lambda task: True
+    ) -> tuple[list[Task], list[str]]:
         """The next tasks of a trust for one node, and the nodes that were lost over them, where `lanes` could run it
-        side by side: at the end of the queue there is something for each of them."""
+        side by side: at the end of the queue there is something for each of them. Nothing from the first on that is
+        not ready."""
         for suspect in self._alone:
             if trust_of(suspect[0]) == trust:
                 self._alone.remove(suspect)
@@ -91,7 +98,12 @@ class Waiting:
         most = min(MOST_TASKS, math.ceil(len(queue) / (2 * lanes)))
         taken: list[Task] = []
         spent_s = 0.0
-        while queue and len(taken) < most and (not taken or spent_s + self._expected_s(queue[0]) <= most_s):
+        while (
+            queue
+            and len(taken) < most
+            and is_ready(queue[0])
+            and (not taken or spent_s + self._expected_s(queue[0]) <= most_s)
+        ):
             spent_s += self._expected_s(queue[0])
             taken.append(queue.popleft())
         return taken, []
