@@ -5,6 +5,7 @@ Everything is done on the logarithm of the times, so that a change is a ratio wh
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def _segments(calm: np.ndarray, weeks: np.ndarray, noise: Noise) -> tuple[tuple[
 
     levels = _cuts(calm, price)
     candidates = [(levels, 0.0)]
-    for start in ((), levels):
+    for start in dict.fromkeys(((), levels)):
         cuts: tuple[int, ...] = start
         for _ in range(3):
             slope = _slope(calm, weeks, cuts)
@@ -213,7 +214,7 @@ def drift_of(calm: np.ndarray, weeks: np.ndarray, cuts: Sequence[int]) -> tuple[
 
 
 def _slope(calm: np.ndarray, weeks: np.ndarray, cuts: Sequence[int]) -> float:
-    slopes = _pairs(_daily(calm, weeks, cuts))[0]
+    slopes = np.concatenate([rise / apart for rise, apart in map(_rises, _daily(calm, weeks, cuts))])
     return float(np.median(slopes)) if len(slopes) else 0.0
 
 
@@ -234,15 +235,26 @@ def _daily(logs: np.ndarray, weeks: np.ndarray, cuts: Sequence[int]) -> list[Day
     return found
 
 
+@functools.lru_cache(8)
+def _two_of(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The indexes of all pairs of so many days: all tasks of a store have about the same days."""
+    return np.triu_indices(size, 1)
+
+
+def _rises(days: Days) -> Days:
+    """For each pair of days how much the log time rose, and how far they are apart."""
+    first, second = _two_of(len(days[0]))
+    return days[0][second] - days[0][first], days[1][second] - days[1][first]
+
+
 def _pairs(parts: Sequence[Days]) -> tuple[np.ndarray, float, float]:
     """Sorted slopes between two days of one segment, the sum of their signs, and its variance without drift."""
     slopes, signs, variance = [], 0.0, 0.0
-    for logs, at in parts:
-        first, second = np.triu_indices(len(logs), 1)
-        rise = logs[second] - logs[first]
-        slopes.append(rise / (at[second] - at[first]))
+    for days in parts:
+        rise, apart = _rises(days)
+        slopes.append(rise / apart)
         signs += float(np.sign(rise).sum())
-        size = len(logs)
-        ties = np.unique(logs, return_counts=True)[1]
+        size = len(days[0])
+        ties = np.unique(days[0], return_counts=True)[1]
         variance += (size * (size - 1) * (2 * size + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18.0
     return np.sort(np.concatenate(slopes)), signs, variance

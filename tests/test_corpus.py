@@ -177,6 +177,24 @@ def test_an_attack_on_time_is_met_for_its_reason(registry: Registry, attack: Att
     assert_met(trust.run(attack, registry, SEED))
 
 
+@pytest.mark.parametrize(
+    ("ratios", "verdict", "trials"),
+    [
+        ([1.0], trust.NEUTRALISED, 1),
+        ([1.3, 1.0, 1.05], trust.NEUTRALISED, 3),
+        ([1.3, 1.3, 1.0, 1.3, 1.3, 1.3, 1.3], trust.GOT_THROUGH, 7),
+    ],
+)
+def test_a_gain_has_to_last(
+    ratios: list[float], verdict: str, trials: int, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attack = next(one for one in ATTACKS if one.how == "slow")
+    left = list(ratios)
+    monkeypatch.setattr(trust, "_time", lambda attack, *_: trust.judged(attack, "passed", "", left.pop(0)))
+    outcome = trust.run(attack, registry, SEED)
+    assert (outcome.verdict, len(ratios) - len(left)) == (verdict, trials), outcome
+
+
 def assert_met(outcome: trust.Outcome) -> None:
     attack = outcome.attack
     said = f"{outcome.verdict}: {outcome.status}: {outcome.reason[:500]} (ratio {outcome.ratio})"
