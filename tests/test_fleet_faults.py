@@ -106,7 +106,9 @@ def test_a_node_that_goes_at_any_moment_loses_and_doubles_nothing(
     if how == "unplugged" and (missing := Namespaces.missing()):
         pytest.skip(missing)
     moment_s = RANDOM.uniform(0.5, 5.0)
-    row = killed.struck(nodes, how, RANDOM.choice(NAMES), moment_s, tmp_path / "r.sqlite", dict(expected), TASKS)
+    row = killed.struck(
+        nodes, how, lambda: RANDOM.choice(NAMES), moment_s, tmp_path / "r.sqlite", dict(expected), TASKS
+    )
     assert row["exit_code"] == 0, row
     assert row["tasks"] == len(expected), row
     assert not any(row[name] for name in ("hung", "lost", "doubled", "strange", "different", "left_over")), row

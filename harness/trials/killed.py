@@ -6,6 +6,7 @@ A node is killed, stopped or unplugged at a random moment, and the store is held
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 import subprocess
 import threading
@@ -34,6 +35,8 @@ TTL = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s"}
 """After so long without a sign a node is given up; dask's own default is 5 minutes, and a trial would wait as long."""
 GOES_S = 30.0
 """What a killed node has started may take so long to end: it removes its folders first."""
+LATEST = 0.8
+"""Nodes are struck within this share of the time of an undisturbed run, which is the first and takes longest."""
 HUNG_S = 600.0
 """A run that has not ended by then never will."""
 
@@ -164,20 +167,23 @@ def undisturbed(nodes: Nodes, selectors: Sequence[str] = SELECTORS) -> tuple[dic
 def struck(
     nodes: Nodes,
     how: str,
-    name: str,
+    choose: Callable[[], str],
     moment_s: float,
     store: Path,
     expected: dict[str, str],
     selectors: Sequence[str] = SELECTORS,
 ) -> Row:
-    """One run during which a node is struck `moment_s` after its start. The node is there again afterwards."""
-    fault, node = FAULTS[how], nodes.nodes[name]
+    """One run during which a node is struck `moment_s` after its start, which is chosen then. The node is there again
+    afterwards."""
+    fault = FAULTS[how]
     count_writes(store)
     start_s = time.monotonic()
     child = nodes.start(*check_command(nodes, store, selectors))
     drained = _Drained(child)
     _wait(child, moment_s)
     in_time = child.poll() is None
+    name = choose()
+    node = nodes.nodes[name]
     fault.strike(nodes, node)
     if fault.back_s is not None:
         _wait(child, fault.back_s)
@@ -242,20 +248,27 @@ def kill_nodes(runs: int, kept: Kept, folder: Path, seed: int, progress: Progres
     """So many runs on four nodes, each with one fault; those that `kept` holds are not run again."""
     rng = np.random.default_rng(seed)
     hows = WITHOUT_CABLE if Namespaces.missing() else tuple(FAULTS)
-    drawn = [(hows[number % len(hows)], NAMES[rng.integers(len(NAMES))], rng.uniform()) for number in range(runs)]
+    drawn = [(hows[number % len(hows)], rng.uniform(), rng.uniform()) for number in range(runs)]
     done = kept.done("number")
     if all((number,) in done for number in range(runs)):
         return
     with fleet(folder) as nodes:
         progress("the same run undisturbed", 0, runs)
         expected, usual_s = undisturbed(nodes)
-        for number, (how, name, share) in enumerate(drawn):
-            progress(f"a run whose {name} is {how}", number, runs)
+        for number, (how, place, share) in enumerate(drawn):
+            progress(f"a run in which a node is {how}", number, runs)
             if (number,) not in done:
-                store = folder / f"{number}.sqlite"
-                kept.add({"number": number, **struck(nodes, how, name, share * usual_s, store, expected)})
+                store, moment_s = folder / f"{number}.sqlite", LATEST * share * usual_s
+                choose = functools.partial(_working, nodes, place)
+                kept.add({"number": number, **struck(nodes, how, choose, moment_s, store, expected)})
         progress("a run after all that", runs, runs)
         kept.add({"number": runs, **_afterwards(nodes, expected)})
+
+
+def _working(nodes: Nodes, place: float) -> str:
+    """One of the nodes that have work now; of all, where none has. `place` is from 0 to 1."""
+    names = [name for name, node in nodes.nodes.items() if node.works] or list(nodes.nodes)
+    return names[int(place * len(names))]
 
 
 def _afterwards(nodes: Nodes, expected: dict[str, str]) -> Row:

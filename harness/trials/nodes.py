@@ -26,7 +26,7 @@ from harness.trials.networks import SCHEDULER, Loopback, Network
 
 MARK = "FLEET_NODE"
 """The environment variable by which a node's processes are known, plugins' too: its value is the node's folder."""
-ENGINE = "harness.fleet.engine"
+ENGINE, WORKER = "harness.fleet.engine", "harness.worker"
 OFFER = "kernel-harness takes times"
 JOINED = "Registered to:"
 """In the log of a dask worker, once for each time that it joins."""
@@ -61,6 +61,11 @@ class Node:
     def offers(self) -> bool:
         """Whether a run has had it take times: of the nodes of one machine, a single one does."""
         return OFFER in self.log.rpartition(JOINED)[2]
+
+    @property
+    def works(self) -> bool:
+        """Whether it runs plugins now: of the nodes of one host, no more do than it has cores."""
+        return any(WORKER in _command(one) for one in self.processes())
 
     def processes(self) -> list[psutil.Process]:
         """All that live of it, those that run plugins too."""
