@@ -551,6 +551,7 @@ def test_two_resumes_at_once_do_the_work_once(place: Place) -> None:
         assert set(ids(store.records(run.run_id, "check")).values()) == {1} and run.finished_at is not None
 
 
+@pytest.mark.timed
 def test_a_run_that_ended_between_its_last_readings_and_its_rows_has_them_when_it_is_resumed(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -404,8 +404,12 @@ def test_processes_of_an_interrupted_run_count_as_those_that_follow() -> None:
 # ---- real runs
 
 
-def rows_of(records: Iterable[Record]) -> list[tuple[str, str]]:
-    return sorted((one.id, one.status) for one in records)
+def rows_of(records: Iterable[Record], but: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    return sorted((one.id, one.status) for one in records if not one.id.startswith(but))
+
+
+UNSURE = ("softmax/numpy/without_max/",)
+"""Wrong for some inputs only: which of its tasks fail depends on what is drawn."""
 
 
 def test_five_shards_in_five_stores_are_the_whole_run(tmp_path: Path) -> None:
@@ -427,7 +431,9 @@ def test_five_shards_in_five_stores_are_the_whole_run(tmp_path: Path) -> None:
         )
         for number in range(1, 6)
     ]
-    assert rows_of(one for part in parts for one in part.checked) == rows_of(whole.checked)
+    checked = [one for part in parts for one in part.checked]
+    assert sorted(one.id for one in checked) == sorted(one.id for one in whole.checked)
+    assert rows_of(checked, UNSURE) == rows_of(whole.checked, UNSURE)
     assert {part.exit_code for part in parts} <= {0, 3}
     assert any(part.exit_code == 3 for part in parts)
     assert len({one.seed for part in parts for one in part.checked}) == 5, "each part has a seed of its own"
@@ -442,7 +448,7 @@ def test_five_shards_in_five_stores_are_the_whole_run(tmp_path: Path) -> None:
     with Store.open(str(tmp_path / "joined.sqlite")) as store:
         (joined,) = (info for info in store.runs() if info.shard is None)
         assert joined.exit_code == 3
-        assert rows_of(store.records(joined.run_id)) == rows_of(whole.checked)
+        assert rows_of(store.records(joined.run_id)) == rows_of(checked)
         again = learnt(str(tmp_path / "joined.sqlite"), planned(load([WRONG]), selected, "check"))
         assert len(again.checks) == len(whole.checked), "the joined run tells how long all tasks take"
 
