@@ -37,6 +37,8 @@ GOES_S = 30.0
 """What a killed node has started may take so long to end: it removes its folders first."""
 LATEST = 0.8
 """Nodes are struck within this share of the time of an undisturbed run, which is the first and takes longest."""
+SETTLE_S = 5.0
+"""In which a node that was cut off hears of it."""
 HUNG_S = 600.0
 """A run that has not ended by then never will."""
 
@@ -258,11 +260,22 @@ def kill_nodes(runs: int, kept: Kept, folder: Path, seed: int, progress: Progres
         for number, (how, place, share) in enumerate(drawn):
             progress(f"a run in which a node is {how}", number, runs)
             if (number,) not in done:
+                _start_ended(nodes)
                 store, moment_s = folder / f"{number}.sqlite", LATEST * share * usual_s
                 choose = functools.partial(_working, nodes, place)
                 kept.add({"number": number, **struck(nodes, how, choose, moment_s, store, expected)})
         progress("a run after all that", runs, runs)
+        _start_ended(nodes)
         kept.add({"number": runs, **_afterwards(nodes, expected)})
+
+
+def _start_ended(nodes: Nodes) -> None:
+    """Start what ended, as a service manager does: a node of dask that was cut off while it worked ends by itself when
+    it hears that nobody counts on it any more."""
+    time.sleep(SETTLE_S)
+    for name, node in nodes.nodes.items():
+        if node.process.poll() is not None:
+            nodes.add(name)
 
 
 def _working(nodes: Nodes, place: float) -> str:
