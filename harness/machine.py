@@ -84,7 +84,7 @@ def describe(root: Path = fingerprint.ROOT) -> dict[str, Any]:
         "cpu": processor["cpu"] or (platform.processor() or platform.machine() if here else None),
         "architecture": platform.machine(),
         "cores": processor["cores"] or (psutil.cpu_count(logical=True) if here else None),
-        "cores_usable": _usable_cores(),
+        "cores_usable": len(usable_cores()),
         "caches_kib": fingerprint.caches_kib(root),
         "memory_gib": round(psutil.virtual_memory().total / 2**30) if memory is None and here else memory,
         "numa_nodes": fingerprint.numa_nodes(root),
@@ -174,8 +174,9 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_cores() -> frozenset[int]:
+    """The numbers of the cores that this process may use."""
+    return frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
 
 
 def _versions() -> dict[str, str]:

@@ -44,11 +44,12 @@ class Checking:
         def is_known(task: Task) -> bool:
             return admitting.is_known(task.declaration.operator)
 
+        working = with_cores(self._run.crew.ready())
         for trust in waiting.trusts():
             able = self._run.crew.having(trust[0])
-            useful = [node for node in with_cores(self._run.crew.ready()) if node in able] or with_cores(able)
+            useful = [node for node in working if node in able] or with_cores(able)
             warm_first = sorted(useful, key=lambda node: (trust not in node.warm, len(node.warm), node.address))
-            nodes = warm_first[: spread(waiting.seconds(trust), len(useful))] if useful else []
+            nodes = warm_first[: spread(waiting.seconds(trust), len(useful))]
             free = [node for node in nodes if self._run.flights.of(_words(trust)) < _room(nodes)]
             if not free or len(self._run.flights) >= _room(self._run.crew.ready()):
                 continue

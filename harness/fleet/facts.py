@@ -7,7 +7,6 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import os
 import platform
 import socket
 from collections.abc import Collection, Iterable, Mapping
@@ -56,13 +55,6 @@ def host() -> str:
         return socket.gethostname()
 
 
-def _cores() -> list[int]:
-    """The numbers of the cores that this node may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 def facts(registry: Registry, operators: Collection[str]) -> dict[str, Any]:
     """What a node announces, once it knows what is to be run: tasks of these operators."""
     described = machine.describe()
@@ -71,7 +63,7 @@ def facts(registry: Registry, operators: Collection[str]) -> dict[str, Any]:
         **installed(),
         "host": host(),
         "hostname": socket.gethostname(),
-        "cores": _cores(),
+        "cores": sorted(machine.usable_cores()),
         "python": platform.python_version(),
         "machine": described,
         "machine_id": machine.machine_id(described),

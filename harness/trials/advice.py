@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.machine import usable_cores
+
 CPU = "sys/devices/system/cpu"
 BUSY = 0.25
 """Share of the cores that others use, by the load average, from which it is worth saying so."""
@@ -51,9 +53,7 @@ def advise(
     root: Path = Path("/"), environment: Mapping[str, str] | None = None, usable: frozenset[int] | None = None
 ) -> list[Advice]:
     """All on this machine that is worth changing before times are taken. What cannot be read is not guessed at."""
-    if usable is None:
-        cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-        usable = frozenset(cores)
+    usable = usable_cores() if usable is None else usable
     look = Look(root, os.environ if environment is None else environment, usable)
     return [advice for check in CHECKS for advice in check(look)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.sabotage.attack import Attack, Defence
+from harness.sabotage.attack import conformance as _check
 
 SMALL = "float32[3x33]dim=1"
 SOFTMAX = "float32[1024x1000]dim=1"
@@ -13,22 +14,6 @@ TIMED = "an answer of a timed call is wrong"
 A_MILLION = "float32[1024x1024,1024x1024]reduction=mean"
 FIRST_33 = "float32[33]dim=0,values=integers"
 ROWS_OF_300 = "float32[9x300]dim=1"
-
-
-def _check(
-    name: str,
-    exploits: tuple[int, ...],
-    source: str,
-    tries: str,
-    task: str,
-    defence: Defence,
-    reason: str = "",
-    status: str = "failed",
-    **more: Any,
-) -> Attack:
-    """Conformance; `task` is operator/backend, and the cases behind a blank."""
-    where, cases = task.split(" ")
-    return Attack(name, exploits, source, tries, "check", f"{where}/{name}/{cases}", defence, (status,), reason, **more)
 
 
 def _time(

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 MOST = 70
 """The list of known exploits has so many numbers."""
@@ -70,6 +71,22 @@ STATUSES = (
     *("passed", "failed", "error", "timeout", "crashed", "out_of_memory", "unsupported", "missing", "untrusted"),
     "refused",
 )
+
+
+def conformance(
+    name: str,
+    exploits: tuple[int, ...],
+    source: str,
+    tries: str,
+    task: str,
+    defence: Defence,
+    reason: str = "",
+    status: str = "failed",
+    **more: Any,
+) -> Attack:
+    """Conformance; `task` is operator/backend, and the cases behind a blank."""
+    where, cases = task.split(" ")
+    return Attack(name, exploits, source, tries, "check", f"{where}/{name}/{cases}", defence, (status,), reason, **more)
 
 
 def faults(attack: Attack, plugins: Path) -> list[str]:

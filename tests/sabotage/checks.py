@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from harness.sabotage.attack import Attack, Defence
+from harness.sabotage.attack import conformance as _check
 
 SMALL = "float32[3x33]dim=1"
 ROWS_OF_300 = "float32[9x300]dim=1"
@@ -14,22 +13,6 @@ CLASS = "where exactly a numpy.ndarray is right"
 TENSOR = "where exactly a torch.Tensor is right"
 WRONG = "elements are wrong"
 EXACT = "every correct order of operations is exact"
-
-
-def _check(
-    name: str,
-    exploits: tuple[int, ...],
-    source: str,
-    tries: str,
-    task: str,
-    defence: Defence,
-    reason: str = "",
-    status: str = "failed",
-    **more: Any,
-) -> Attack:
-    """Conformance; `task` is operator/backend, and the cases behind a blank."""
-    where, cases = task.split(" ")
-    return Attack(name, exploits, source, tries, "check", f"{where}/{name}/{cases}", defence, (status,), reason, **more)
 
 
 NOT_NUMBERS = (
