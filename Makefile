@@ -25,14 +25,16 @@ demo: $(VENV)/installed
 	$(BIN)/harness bench $(DEMO) || [ $$? -eq 3 ]
 	@$(BIN)/harness report
 
-# side by side, one process per core; then, alone on the machine, the tests that take times, and once more those of them
-# that failed: what another guest of the machine did to a minute is no defect. A process of pytest that dies is a
-# defect, and the end.
+# side by side, one process per core; then, alone on the machine, the tests that take times. What failed is tried once more,
+# alone, and that is said: what another guest of the machine did to a minute is no defect, what fails twice is one. So is
+# a process of pytest that dies (nothing is tried again then).
 test: $(VENV)/installed
 	@code=0; \
-	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m 'not timed' || code=$$?; \
-	$(BIN)/python -m pytest -m timed \
-		|| { echo "once more what failed of the tests that take times" && $(BIN)/python -m pytest -m timed --last-failed; } || code=$$?; \
+	again() { echo "once more, alone: what failed of the tests that are $$1" \
+		&& $(BIN)/python -m pytest -m "$$1" --last-failed --last-failed-no-failures none; }; \
+	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m 'not timed' \
+		|| { [ $$? -eq 1 ] && again 'not timed'; } || code=1; \
+	$(BIN)/python -m pytest -m timed || { [ $$? -eq 1 ] && again timed; } || code=1; \
 	exit $$code
 
 lint: $(VENV)/installed

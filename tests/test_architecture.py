@@ -133,6 +133,7 @@ LAYERS = (
         "trials.audited",
         "trials.power",
         "trials.scale",
+        "trials.commits",
         "trials.gate",
         "trials.intervals",
         "trials.noise",

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 NOISE_BUDGET_S = 120.0
 COMPARISON_S = 4.0
 GATE_TASK_S = 1.0
-"""Seconds where --budget names none: for all of --noise, for a comparison, and for each task of a gate."""
+COMMIT_S = 60.0
+"""Seconds where --budget names none: for all of --noise, for a comparison, each task of a gate, and a commit."""
 
 Noise = Annotated[
     bool, typer.Option("--noise", help="Compare tasks with themselves: false alarms, and what could be seen.")
@@ -32,6 +33,10 @@ Power = Annotated[
 ]
 Gate = Annotated[
     int | None, typer.Option("--gate", metavar="N", min=2, help="Gates over N unchanged tasks, and with one slowed.")
+]
+Commits = Annotated[
+    int | None,
+    typer.Option("--commits", metavar="N", min=2, help="Commits to a project of N tasks, half of which slow one down."),
 ]
 Intervals = Annotated[
     int | None, typer.Option("--intervals", metavar="N", min=1, help="How many of N A/A intervals miss 1.")
@@ -43,7 +48,9 @@ Repeats = Annotated[
 Budget = Annotated[
     float | None,
     typer.Option(
-        metavar="SECONDS", min=0.1, help="For all of --noise, for one gate, else for one comparison (4 seconds)."
+        metavar="SECONDS",
+        min=0.1,
+        help="For all of --noise, one gate or one commit, else for one comparison (4 seconds).",
     ),
 ]
 Hogs = Annotated[int, typer.Option(metavar="N", min=1, help="Busy processes that --power runs beside half of it.")]
@@ -62,6 +69,7 @@ def doctor(
     noise: Noise = False,
     power: Power = False,
     gate: Gate = None,
+    commits: Commits = None,
     intervals: Intervals = None,
     trust: Trust = False,
     repeats: Repeats = None,
@@ -78,8 +86,9 @@ def doctor(
     SELECTOR chooses what --noise compares (default: small and large cases of a few operators), or names attacks of
     --trust.
     """
-    if sum((noise, power, gate is not None, intervals is not None, trust)) > 1:
-        fail("--noise, --power, --gate, --intervals and --trust are trials of their own; type one of them", USAGE)
+    if sum((noise, power, gate is not None, commits is not None, intervals is not None, trust)) > 1:
+        trials = "--noise, --power, --gate, --commits, --intervals and --trust"
+        fail(f"{trials} are trials of their own; type one of them", USAGE)
     if selectors and not (noise or trust):
         also = "or names attacks of --trust"
         fail(
@@ -91,6 +100,8 @@ def doctor(
         _power(repeats or 20, budget or COMPARISON_S, hogs, output, as_json)
     elif gate is not None:
         _gate(gate, repeats or 20, budget or GATE_TASK_S * gate, output, as_json)
+    elif commits is not None:
+        _commits(commits, repeats or 20, budget or COMMIT_S, output, as_json)
     elif intervals is not None:
         _intervals(intervals, budget or COMPARISON_S, output, as_json)
     elif trust:
@@ -185,6 +196,20 @@ def _gate(tasks: int, repeats: int, budget: float, output: Path | None, as_json:
     with _interruptible(progress, output):
         gate.try_all(plan, registry, _live(registry, False, progress), kept, _trials(progress))
     print_rows(gate.table(kept), GATE, as_json)
+
+
+def _commits(tasks: int, repeats: int, budget: float, output: Path | None, as_json: bool) -> None:
+    from harness.trials import commits
+    from harness.trials.showing import COMMITS, print_rows
+
+    kept = _kept(output, f"commits, {tasks} tasks, {budget:g} s")
+    progress = progress_of(as_json)
+    try:
+        with _interruptible(progress, output):
+            commits.try_all(commits.Plan(tasks, repeats, budget), commits.by_command, kept, _trials(progress))
+    except commits.CannotCompare as wrong:
+        fail(str(wrong), NOTHING)
+    print_rows(commits.table(kept), COMMITS, as_json)
 
 
 def _intervals(comparisons: int, seconds: float, output: Path | None, as_json: bool) -> None:

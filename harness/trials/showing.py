@@ -57,6 +57,16 @@ GATE: tuple[Column, ...] = (
     ("seconds", "seconds", seconds),
     ("times the adaptive", "times_adaptive", lambda value: f"{value:.1f}"),
 )
+COMMITS: tuple[Column, ...] = (
+    ("commit", "commit", str),
+    ("tasks", "tasks", str),
+    ("identical", "identical", lambda value: f"{value:g}"),
+    ("slower by", "estimate", percent_of),
+    ("right", "right_in_words", str),
+    ("named", "named", str),
+    ("false alarms", "false_alarms", str),
+    ("seconds", "seconds", seconds),
+)
 INTERVALS: tuple[Column, ...] = (
     ("clock", "clock", str),
     ("comparisons", "comparisons", str),
