@@ -10,6 +10,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +190,17 @@ def readings(implementation: str, times_ns: list[int], **changes: Any) -> list[S
         )
         for number, time in enumerate(times_ns)
     ]
+
+
+class Page(HTMLParser):
+    """The elements and links of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links.extend(value or "" for name, value in attrs if name in ("src", "href", "action"))

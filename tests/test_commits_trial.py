@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.comparing.renaming import function_digest
+from harness.comparing.renaming import Source
 from harness.trials import commits
 from harness.trials.commits import CASES, CannotCompare, Plan, Slowed, source, table, try_all
 from harness.trials.kept import Kept, Row
@@ -118,8 +118,9 @@ def test_a_commit_changes_one_function_and_nothing_else(tmp_path: Path) -> None:
         file.parent.mkdir()
         file.write_text(text)
         lines = text.splitlines()
+        read = Source(file, file.parent)
         places = [number for number, line in enumerate(lines, 1) if line.startswith("def kernel_")]
-        digests.append([function_digest(file, file.parent, line, []) for line in places])
+        digests.append([read.digest(line) for line in places])
     assert None not in digests[0]
     assert [a != b for a, b in zip(*digests, strict=True)] == [number == 3 for number in range(plan.functions)]
 

@@ -7,13 +7,13 @@ import io
 import json
 import math
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from conftest import Page
 from harness.reports import inert
 from harness.reports.compared import COLUMNS, FORMATS, again, change, headline, ordered, percent
 from harness.reports.compared_markdown import MOST_CHANGED, MOST_SAME
@@ -336,20 +336,6 @@ def test_hostile_text_survives_junit() -> None:
     messages = [one.get("message", "") for one in root.iter() if one.tag in ("failure", "error", "skipped")]
     assert len(messages) == 4 and all(message.endswith(as_written) for message in messages)
     assert all((one.text or "").count(as_written) >= 2 for one in root.iter("system-out"))
-
-
-class Page(HTMLParser):
-    """The elements and links of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links.extend(value or "" for name, value in attrs if name in ("src", "href", "action"))
 
 
 def test_the_page_shows_every_task_and_asks_for_nothing() -> None:

@@ -9,13 +9,12 @@ import json
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import readings, record, timed
+from conftest import Page, readings, record, timed
 from harness.reports.display import as_html, as_markdown, as_text, of_comparison, of_histories, of_run
 from harness.reports.history_export import SUFFIXES, write_history
 from harness.reports.latex import PREAMBLE, tex
@@ -294,16 +293,6 @@ def test_latex_compiles_it(engine: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
 
 
-class Tags(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: set[str] = set()
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.add(tag)
-
-
 SHOWN = {
     "run": (of_run(RUN), "Run run: 3 passed · 1 untrusted", "numpy/online"),
     "comparison": (of_comparison(comparison(compared())), "Of 1 task, 1 is slower.", "softmax/numpy/online"),
@@ -343,7 +332,7 @@ def test_a_hostile_name_is_text_at_a_prompt_and_in_a_notebook() -> None:
         assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e\ud800]", as_text(summary))
         html = as_html(summary)
         assert "alert(1)" in html
-        assert Tags(html).found <= {
+        assert set(Page(html).tags) <= {
             "p",
             "strong",
             "table",

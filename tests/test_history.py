@@ -10,14 +10,13 @@ import re
 import sys
 import xml.dom.minidom
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import typer
-from conftest import record, timed
+from conftest import Page, record, timed
 from harness.reports.history import change_words, headline, runs_words, sentence, spark, trend_words
 from harness.reports.history_page import history_page, history_svg, write_history
 from harness.reports.history_table import history_lines
@@ -425,20 +424,6 @@ def test_what_lies_far_out_does_not_flatten_the_others(store_path: Path) -> None
     assert plot is not None and [dot.beyond for dot in plot.dots].count(1) == 1
     heights = [dot.y for dot in plot.dots if not dot.beyond]
     assert max(heights) - min(heights) > 80
-
-
-class Page(HTMLParser):
-    """The elements of a page and what they link to."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links.extend(value or "" for name, value in attrs if name in ("src", "href", "action"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from harness.comparing import identity
 from harness.comparing.environment import UnknownEnvironment, environment_digest
 from harness.comparing.identity import Fingerprint, fingerprint
-from harness.comparing.renaming import function_digest, renames
+from harness.comparing.renaming import Source, renames
 from harness.comparing.syntax import read
 
 ROOT = Path(__file__).parent.parent
@@ -285,7 +285,7 @@ def test_in_a_repository_ignored_files_do_not_count(tmp_path: Path, base: Path) 
 
 
 def digest(root: Path, where: str | int, file: str = "implementations/numpy/softmax.py") -> str | None:
-    return function_digest(root / file, root, where, (), root / "implementations")
+    return Source(root / file, root, (), root / "implementations").digest(where)
 
 
 def test_a_function_with_another_name_is_found(tmp_path: Path, base: Path) -> None:

@@ -10,14 +10,13 @@ import io
 import json
 import re
 import shlex
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import readings, record, timed
+from conftest import Page, readings, record, timed
 from harness.reports.latex import latex
 from harness.reports.page import page
 from harness.reports.page_gates import AGAIN, gate_of
@@ -170,20 +169,6 @@ def test_no_time_is_shown_for_a_wrong_result() -> None:
 def test_a_record_cannot_hold_a_time_beside_a_failure() -> None:
     with pytest.raises(ValueError, match="only what passed has one"):
         record(status="failed", reason="wrong", median_ns=5)
-
-
-class Page(HTMLParser):
-    """The elements, links and texts of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links.extend(value or "" for name, value in attrs if name in ("src", "href", "action"))
 
 
 def rows_of(text: str, section: str) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,40 +17,66 @@ REFLECTION = {"__dict__", "delattr", "globals", "locals", "setattr", "vars"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def function_digest(
-    file: Path, root: Path, where: int | str, sources: Sequence[str] = (), package_root: Path | None = None
-) -> str | None:
-    """A digest of one implementation apart from its name: the function (by its name, or by a line of its own or of its
-    decorators), what may change it in its file, and all other files that it can reach.
+class Source:
+    """A file in which implementations are declared, read once: a digest of each apart from its name."""
 
-    Of its file only such functions and constants do not count as it does not name, and whose definition runs no code
-    but the harness's: it is assumed that to declare or to run another implementation changes nothing for this one.
-    With files that import this one back, or a function that is made inside another one, all of the file counts. None
-    where it cannot be told: no such function, no Python, or files that cannot be followed.
-    """
-    closure = closure_of(file, root, sources, package_root)
-    path = file.resolve()
-    tree = parse(path.read_bytes()) if path.is_file() else None
-    if tree is None or closure.doubt:
-        return None
-    functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
-    found = [node for node in functions if _is_at(node, where)]
-    if not found:
-        return None
-    function = max(found, key=lambda node: node.lineno)
-    if function not in tree.body or _reflects(tree) or closure.imports_back(path):
-        own = [ast.dump(tree), str(functions.index(function))]
-    else:
-        own = _without_its_name(tree, function)
-    parts = {relative(name, closure.root): digest for name, digest in closure.modules.items() if name != path}
-    parts |= others_of(closure)
-    return digest_of(*own, *(text for name in sorted(parts) for text in (name, parts[name])))
+    def __init__(self, file: Path, root: Path, sources: Sequence[str] = (), package_root: Path | None = None) -> None:
+        path = file.resolve()
+        closure = closure_of(file, root, sources, package_root)
+        tree = parse(path.read_bytes()) if path.is_file() else None
+        self._tree = None if closure.doubt else tree
+        if self._tree is None:
+            return
+        self._functions = [node for node in ast.walk(self._tree) if isinstance(node, Function)]
+        self._is_one = _reflects(self._tree) or closure.imports_back(path)
+        harness = _of_harness(self._tree)
+        self._running = [one for one in self._tree.body if not _is_definition(one, harness)]
+        self._binders: dict[str, list[ast.stmt]] = {}
+        for statement in self._tree.body:
+            for name in _bound_by(statement):
+                self._binders.setdefault(name, []).append(statement)
+        parts = {relative(name, closure.root): digest for name, digest in closure.modules.items() if name != path}
+        parts |= others_of(closure)
+        self._others = [text for name in sorted(parts) for text in (name, parts[name])]
+
+    def digest(self, where: int | str) -> str | None:
+        """Of one implementation (by its name, or by a line of its own or of its decorators): the function, what may
+        change it in its file, and all other files that it can reach.
+
+        Of its file only such functions and constants do not count as it does not name, and whose definition runs no
+        code but the harness's: it is assumed that to declare or to run another implementation changes nothing for this
+        one. With files that import this one back, or a function that is made inside another one, all of the file
+        counts. None where it cannot be told: no such function, no Python, or files that cannot be followed.
+        """
+        found = [] if self._tree is None else [node for node in self._functions if _is_at(node, where)]
+        if self._tree is None or not found:
+            return None
+        function = max(found, key=lambda node: node.lineno)
+        if function not in self._tree.body or self._is_one:
+            own = [ast.dump(self._tree), str(self._functions.index(function))]
+        else:
+            own = _without_its_name(function, self._needed(self._tree, function))
+        return digest_of(*own, *self._others)
+
+    def _needed(self, tree: ast.Module, function: Function) -> list[ast.stmt]:
+        """The statements of the module that run code, those that bind what the function uses, and those that bind what
+        these use."""
+        always = [one for one in self._running if one is not function]
+        chosen: set[ast.stmt] = {function, *always}
+        waiting: list[ast.stmt] = [function, *always]
+        while waiting:
+            for name in _names(waiting.pop()):
+                for statement in self._binders.get(name, ()):
+                    if statement not in chosen:
+                        chosen.add(statement)
+                        waiting.append(statement)
+        return [statement for statement in tree.body if statement in chosen and statement is not function]
 
 
 def renames(base: Mapping[str, str | None], head: Mapping[str, str | None]) -> dict[str, str]:
     """`{id in HEAD: id in BASE}` of implementations that are new in HEAD under the source of one that is missing there.
 
-    Ids are operator/backend/implementation, and their values function_digest's. Only within an operator and a backend,
+    Ids are operator/backend/implementation, and their values digests of Source. Only within an operator and a backend,
     and only where no other implementation there has the same source on either side.
     """
     sides = _by_source(base), _by_source(head)
@@ -76,41 +103,22 @@ def _is_at(node: Function, where: int | str) -> bool:
     return first <= where <= node.body[0].lineno
 
 
-def _without_its_name(tree: ast.Module, function: Function) -> list[str]:
+def _without_its_name(original: Function, needed: Sequence[ast.stmt]) -> list[str]:
     """The function and, in their order, the statements of its module that it depends on."""
-    name = function.name
-    needed = _needed(tree, function)
+    name = original.name
+    function, *others = copy.deepcopy([original, *needed])
+    assert isinstance(function, Function)
     for decorator in function.decorator_list:
         if isinstance(decorator, ast.Call):
             kept = [
                 one for one in decorator.keywords if not (one.arg == "name" and isinstance(one.value, ast.Constant))
             ]
             decorator.keywords = kept
-    for node in ast.walk(ast.Module([function, *needed], [])):
+    for node in ast.walk(ast.Module([function, *others], [])):
         if isinstance(node, ast.Name) and node.id == name:
             node.id = PLACEHOLDER
     function.name = PLACEHOLDER
-    return [ast.dump(function), *(ast.dump(statement) for statement in needed)]
-
-
-def _needed(tree: ast.Module, function: Function) -> list[ast.stmt]:
-    """The statements of a module that run code, those that bind what the function uses, and those that bind what these
-    use."""
-    harness = _of_harness(tree)
-    always = [one for one in tree.body if one is not function and not _is_definition(one, harness)]
-    binders: dict[str, list[ast.stmt]] = {}
-    for statement in tree.body:
-        for name in _bound_by(statement):
-            binders.setdefault(name, []).append(statement)
-    chosen: set[ast.stmt] = {function, *always}
-    waiting: list[ast.stmt] = [function, *always]
-    while waiting:
-        for name in _names(waiting.pop()):
-            for statement in binders.get(name, ()):
-                if statement not in chosen:
-                    chosen.add(statement)
-                    waiting.append(statement)
-    return [statement for statement in tree.body if statement in chosen and statement is not function]
+    return [ast.dump(function), *(ast.dump(statement) for statement in others)]
 
 
 def _reflects(tree: ast.Module) -> bool:

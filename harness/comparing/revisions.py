@@ -15,7 +15,7 @@ from harness.comparing.eligible import Standing, standings
 from harness.comparing.environment import environment_digest
 from harness.comparing.identity import fingerprint
 from harness.comparing.live import Effort, compare_pairs
-from harness.comparing.renaming import function_digest, renames
+from harness.comparing.renaming import Source, renames
 from harness.comparing.verdicts import Compared
 from harness.execute import Progress
 from harness.implement import Declaration
@@ -66,8 +66,9 @@ def compare_sides(base: Side, head: Side, asked: Asked, progress: Progress) -> t
         raise NothingSelected("no task of a benchmark case is selected; `harness list` shows what there is")
     selected = {*before, *after}
     own = _own(asked.shard, selected)
-    renamed = _renamed(base, head, before, after)
-    identity = _Identity(base, head)
+    sources = _Sources()
+    renamed = _renamed(base, head, before, after, sources)
+    identity = _Identity(base, head, sources)
     rows: list[Compared] = []
     open_: list[tuple[Task, Task]] = []
     for task in after.values():
@@ -206,7 +207,9 @@ def row(task: Task, verdict: str, reason: str, *, identical: bool = False, renam
     )
 
 
-def _renamed(base: Side, head: Side, before: dict[str, Task], after: dict[str, Task]) -> dict[str, str]:
+def _renamed(
+    base: Side, head: Side, before: dict[str, Task], after: dict[str, Task], sources: _Sources
+) -> dict[str, str]:
     """{implementation in HEAD: what it is called in BASE}, of those that only changed their name."""
     old = {task.declaration.id: task.declaration for task in before.values()}
     new = {task.declaration.id: task.declaration for task in after.values()}
@@ -214,15 +217,25 @@ def _renamed(base: Side, head: Side, before: dict[str, Task], after: dict[str, T
     if not gone or not come:
         return {}
     return renames(
-        {name: _function(base, old[name]) for name in sorted(gone)},
-        {name: _function(head, new[name]) for name in sorted(come)},
+        {name: sources.digest(base, old[name]) for name in sorted(gone)},
+        {name: sources.digest(head, new[name]) for name in sorted(come)},
     )
 
 
-def _function(side: Side, declared: Declaration) -> str | None:
-    file, root, package = _where(side, declared)
-    sources = [path for path, _ in declared.sources]
-    return function_digest(file, root, declared.line, sources, package)
+class _Sources:
+    """Files of both sides, each read once."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, Path, tuple[str, ...]], Source] = {}
+
+    def digest(self, side: Side, declared: Declaration) -> str | None:
+        """Of one implementation apart from its name; None where that cannot be told."""
+        file, root, package = _where(side, declared)
+        sources = tuple(path for path, _ in declared.sources)
+        key = side.label, file, sources
+        if key not in self._read:
+            self._read[key] = Source(file, root, sources, package)
+        return self._read[key].digest(declared.line)
 
 
 def _where(side: Side, declared: Declaration) -> tuple[Path, Path, Path | None]:
@@ -249,9 +262,10 @@ def _installed() -> Path:
 class _Identity:
     """Whether implementations of two sides are the same code in the same environment; answers are remembered."""
 
-    def __init__(self, base: Side, head: Side) -> None:
+    def __init__(self, base: Side, head: Side, sources: _Sources) -> None:
         self._base = base
         self._head = head
+        self._sources = sources
         self.notes: list[str] = []
         self._environments_agree = self._compare_environments()
         self.same = functools.cache(self._same)
@@ -271,7 +285,7 @@ class _Identity:
             return False
         if old.id == new.id and self._file(self._base, old) == self._file(self._head, new):
             return True
-        first, second = _function(self._base, old), _function(self._head, new)
+        first, second = self._sources.digest(self._base, old), self._sources.digest(self._head, new)
         return first is not None and first == second
 
     def _file(self, side: Side, declared: Declaration) -> str:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from harness.machine import usable_cores
 from harness.timing import reference
 
 ROTATION = 3
@@ -32,12 +33,12 @@ class Ceilings:
         """The best copy rate for a working set of `count` bytes, over one thread and over all cores."""
         size = size_class(count)
         if size not in self._rates:
-            self._rates[size] = max(_copy_rate(size, threads) for threads in {1, reference.cores()})
+            self._rates[size] = max(_copy_rate(size, threads) for threads in {1, len(usable_cores())})
         return self._rates[size]
 
     def refer(self) -> None:
         """Measure how fast the machine computes now: before times are taken, and after."""
-        self._references.append(reference.measure(reference.cores()))
+        self._references.append(reference.measure(len(usable_cores())))
 
     def as_data(self) -> dict[str, float]:
         """Measured rates in GB/s by the working set's size in bytes, and those of the references by their keys."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -100,7 +99,3 @@ def _best_ns(work: Callable[[], None]) -> float:
         best = min(best, time.perf_counter_ns() - start)
         calls += 1
     return max(1.0, best)
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

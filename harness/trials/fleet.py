@@ -1,8 +1,9 @@
 """Are four nodes faster than one core, what does the engine cost per task, and is anything lost when a node goes?
 
 `python -m harness.trials.fleet [--repeats 5] [--kills 20] [--json] [-o FILE]` starts a scheduler and nodes on this
-machine; times the same conformance tasks on one core without the engine, on one node of one core, and on four nodes of
-two cores, in random order; and then runs tasks with faults (harness.trials.killed).
+machine; times the same conformance tasks on one core without the engine, on one node of one core, on four nodes of two
+cores, and by two commands with half of the tasks on a core each (which no engine can be expected to beat, so it says
+what the second core is worth here), in random order; and then runs tasks with faults (harness.trials.killed).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,11 +29,12 @@ from harness.trials.kept import Kept, Row
 from harness.trials.nodes import Nodes
 from harness.trials.showing import Column, print_rows, seconds
 
-ARMS = ("one core", "one node of one core", "four nodes of two cores")
-PLAIN, ONE, FOUR = ARMS
+ARMS = ("one core", "one node of one core", "four nodes of two cores", "a half on each of two cores, no engine")
+PLAIN, ONE, FOUR, HALVES = ARMS
 SELECTORS = ("gumbel_softmax/numpy/*", "gumbel_softmax/torch/builtin", "ctc/numpy/builtin")
 """425 tasks of two backends, whose judging takes an eighth of a second each."""
 LEVEL = 0.975
+STORE = "results.sqlite"
 
 SPEED: tuple[Column, ...] = (
     ("what", "arm", str),
@@ -70,17 +73,19 @@ def measure(repeats: int, kept: Kept, folder: Path, seed: int, progress: Progres
     if all(one in done for one in order):
         return
     progress("what is compiled and read is kept", 0, len(order))
-    timed(PLAIN, folder / "first")
+    first = folder / "first"
+    timed(PLAIN, first)
     for number, (repeat, arm) in enumerate(order):
         progress(arm, number, len(order))
         if (repeat, arm) not in done:
-            taken_s, tasks = timed(arm, folder / f"{repeat}-{ARMS.index(arm)}")
+            here = folder / f"{repeat}-{ARMS.index(arm)}"
+            taken_s, tasks = halves(here, first / STORE) if arm == HALVES else timed(arm, here)
             kept.add({"repeat": repeat, "arm": arm, "seconds": taken_s, "tasks": tasks})
 
 
 def timed(arm: str, folder: Path) -> tuple[float, int]:
     """The wall seconds of one run, from the start of the command to its end, and how many tasks it stored."""
-    store = folder / "results.sqlite"
+    store = folder / STORE
     with _nodes(arm, folder) as nodes:
         command = killed.check_command(None if arm == PLAIN else nodes, store, SELECTORS)
         start_s = time.perf_counter()
@@ -89,6 +94,26 @@ def timed(arm: str, folder: Path) -> tuple[float, int]:
     if code not in (0, 3):
         raise RuntimeError(f"{arm}: ended with {code}: {error[-2000:]}")
     return taken_s, len(killed.newest(store)[0])
+
+
+def halves(folder: Path, durations: Path) -> tuple[float, int]:
+    """The same by two commands side by side, each with half of the work on a core of its own: until the later one is
+    over."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+
+    def half(number: int) -> int:
+        here = folder / str(number)
+        command = killed.check_command(None, here / STORE, SELECTORS)
+        shard = ["--shard", f"{number + 1}/{len(cores)}", "--durations", str(durations)]
+        code, _, error = Nodes(here, cores=cores[number : number + 1]).run(*command, *shard)
+        if code not in (0, 3):
+            raise RuntimeError(f"{HALVES}: ended with {code}: {error[-2000:]}")
+        return len(killed.newest(here / STORE)[0])
+
+    with ThreadPoolExecutor(len(cores)) as pool:
+        start_s = time.perf_counter()
+        counts = list(pool.map(half, range(len(cores))))
+        return time.perf_counter() - start_s, sum(counts)
 
 
 @contextlib.contextmanager
@@ -125,7 +150,7 @@ def _row(arm: str, kept: Kept) -> Row:
         "seconds": float(np.median([row["seconds"] for row in rows])),
         **dict.fromkeys(("speed_up", "speed_up_low", "speed_up_high", "engine_ms", "engine_low_ms", "engine_high_ms")),
     }
-    if arm == FOUR:
+    if arm in (FOUR, HALVES):
         logs = [math.log(plain[row["repeat"]] / row["seconds"]) for row in rows]
         estimate, half = _mean(logs)
         found |= {"speed_up": math.exp(estimate)}
