@@ -190,6 +190,7 @@ def _summary(code: int, rows: list[Row], slowed: Slowed | None) -> Row:
         "slowed": slowed.id if slowed else None,
         "estimate": found.get("ratio"),
         "alarms": alarms,
+        "reasons": {_id(row): row["reason"] for row in rows if row["verdict"] in ALARMS},
         "named": alarms.get(slowed.id) == "SLOWER" if slowed else None,
         "verdicts": dict(Counter(row["verdict"] for row in rows)),
         "reason": found.get("reason"),
