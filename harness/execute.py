@@ -216,7 +216,7 @@ class Execution:
         self._store.note(
             self._context.run_id,
             admission={**(before.admission or {}), **self._supervisor.admissions},
-            notes=NOTES,
+            notes=tuple(dict.fromkeys((*NOTES, *before.notes, *self._outcomes.left_out))),
             ceiling={**(before.ceiling or {}), **self._outcomes.ceilings.as_data()},
             used_by_others=before.used_by_others if self._used_by_others is None else self._used_by_others,
         )

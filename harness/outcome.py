@@ -50,12 +50,14 @@ class Context:
 
 
 class Outcomes:
-    """Makes the records of one run, or of this machine's part of it; `ceilings` are its copy rates."""
+    """Makes the records of one run, or of this machine's part of it; `ceilings` are its copy rates, and `left_out`
+    says what of the timings is not in them."""
 
     def __init__(self, registry: Registry, context: Context) -> None:
         self._registry = registry
         self._context = context
         self.ceilings = Ceilings()
+        self.left_out: list[str] = []
 
     def shared(self) -> dict[str, Any]:
         """The columns that all records of the run share."""
@@ -121,6 +123,10 @@ class Outcomes:
             failure = "error", "no time was taken"
         if failure is not None:
             return self.of_check(timing.task, verdict, failure=failure, **more)
+        if timing.accused:
+            self.left_out.append(
+                f"{timing.task.id}: one process is left out, and no other repeated it: {timing.accused}"
+            )
         interval = median_interval(timing.blocks)
         # what a device has of its own, memory included, this machine's copy rate says nothing about
         by_host = any(sample.device_ns is None for sample in timing.samples)

@@ -6,16 +6,18 @@ import dataclasses
 
 import numpy as np
 import pytest
+from conftest import readings
 from harness.reports.text import audit_text
 
 from harness.plan import plan
-from harness.record import Record
+from harness.record import Record, Sample
 from harness.registry import load
 from harness.timing import challenge, overhead
-from harness.timing.audit import Cost
+from harness.timing.audit import Audit, Cost
 from harness.timing.challenge import Response, audited_ns, claimed_ns, contradiction, is_conclusive
-from harness.timing.groups import Settings, Timing, group_tasks
-from harness.timing.session import time_groups
+from harness.timing.groups import Group, Settings, Timing, group_tasks
+from harness.timing.session import NO_OVERHEAD, time_groups
+from harness.timing.turn import Turn
 
 MS = 1e6
 COPY_NS = 200_000.0
@@ -153,6 +155,70 @@ def test_only_requests_of_one_kind_are_compared() -> None:
     """A process that put more calls into a reading is left out."""
     mixed = [*Worker(count=1).responses(), *Worker(call_ns=MS, count=4).responses(few=2)]
     assert audited_ns(mixed) == audited_ns(Worker(count=1).responses())
+
+
+def turn_of(timing: Timing, process: int, responses: list[Response]) -> Turn:
+    """A process that has made these requests, and a reading for each."""
+    turn = Turn(timing, None, process, Audit(NO_OVERHEAD), "numpy.ndarray")  # type: ignore[arg-type]
+    timing.responses.extend(responses)
+    timing.samples.extend(made_up_sample(process, block=block) for block in range(3))
+    timing.blocks.update({(process, block): 5 * MS for block in range(3)})
+    return turn
+
+
+def made_up_sample(process: int, block: int) -> Sample:
+    return dataclasses.replace(readings("builtin", [1])[0], process=process, block=block)
+
+
+def timing_of_nothing() -> Timing:
+    registry = load()
+    return Timing(plan(registry, ["sum/numpy/builtin/float32[1024x1024]dim=1"], "benchmarks")[0])
+
+
+def test_what_one_process_alone_says_is_taken_back_and_counts_when_another_repeats_it() -> None:
+    timing = timing_of_nothing()
+    honest, lies = Worker().responses(), Worker(claims=0.5).responses()
+    assert turn_of(timing, 0, honest).contradiction() == ""
+    accused = turn_of(timing, 1, lies)
+    assert accused.contradiction()
+    accused.accuse("it lies", others=True)
+    assert timing.responses == honest and {one.process for one in timing.samples} == {0}
+    assert {process for process, _ in timing.blocks} == {0}
+    assert (timing.accused, timing.failure) == ("it lies", None)
+    again = turn_of(timing, 2, lies)
+    assert again.contradiction()
+    again.accuse("it lies again", others=True)
+    assert timing.failure == ("untrusted", "it lies again")
+
+
+def test_an_only_process_is_believed_at_once() -> None:
+    timing = timing_of_nothing()
+    turn_of(timing, 0, Worker(claims=0.5).responses()).accuse("it lies", others=False)
+    assert timing.failure == ("untrusted", "it lies")
+
+
+def test_a_lie_that_only_all_processes_together_show_is_no_chance() -> None:
+    timing = timing_of_nothing()
+    small = Worker(claims=0.94)
+    turns = [turn_of(timing, process, small.responses(few=1, many=3)) for process in range(12)]
+    assert contradiction(small.responses(few=1, many=3)) == ""
+    assert turns[-1].contradiction()
+    turns[-1].accuse("it lies a little", others=True)
+    assert timing.failure == ("untrusted", "it lies a little")
+
+
+@pytest.mark.parametrize(("clean", "is_shown"), [(0, False), (1, False), (2, True)])
+def test_who_was_accused_needs_two_other_processes(clean: int, is_shown: bool) -> None:
+    timing = timing_of_nothing()
+    turn_of(timing, 0, Worker(claims=0.5).responses()).accuse("it lies", others=True)
+    for process in range(1, 1 + clean):
+        turn_of(timing, process, [])
+    group = Group(load().operators["sum"], timing.task.case, {"sum": timing})
+    if clean:  # two processes have timed its rival: that is not enough for this one
+        group.timings["rival"] = Timing(timing.task, blocks={(process, 0): 1.0 for process in range(1 + clean)})
+        assert group.is_over(Settings(processes=5, precision=1e9), last=False) is is_shown
+    assert group.is_over(Settings(), last=True)
+    assert timing.failure == (None if is_shown else ("untrusted", "it lies"))
 
 
 @pytest.fixture(scope="module")

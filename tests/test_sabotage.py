@@ -701,6 +701,18 @@ def test_a_time_that_was_not_earned_is_never_shown(registry: Registry, thief: st
     assert re.search(fragment, timing.failure[1])
 
 
+@pytest.mark.timed
+def test_a_lie_is_told_again_in_the_next_process(registry: Registry) -> None:
+    """What one process alone says may be the load of the machine; that it is repeated is no chance."""
+    chosen = plan(registry, [f"softmax/numpy/slows_the_clock/{BENCHMARK}"], "benchmarks")
+    groups = group_tasks(chosen, registry.operators)
+    settings = Settings(budget_s=2.4, processes=3, precision=1e-9, deadline_s=20)
+    time_groups(groups, registry, SEED, settings, lambda _: None, lambda *_: None)
+    (timing,) = groups[0].timings.values()
+    assert timing.failure is not None and timing.failure[0] == "untrusted"
+    assert "work is hidden from the worker's clock" in timing.accused
+
+
 @pytest.mark.skipif((os.cpu_count() or 1) < 2 or sys.platform != "linux", reason="there is no other core to move to")
 @pytest.mark.timed
 def test_a_worker_stays_on_the_cores_that_it_was_given(registry: Registry) -> None:

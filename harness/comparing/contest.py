@@ -37,6 +37,15 @@ class Contest:
     def head(self) -> Timing:
         return self.group.timings[HEAD]
 
+    @property
+    def left_out(self) -> list[str]:
+        """What one process alone was accused of, and is not among the readings."""
+        return [
+            f"{label}: one process is left out, and no other repeated it: {timing.accused}"
+            for label, timing in self.group.timings.items()
+            if timing.accused and timing.failure is None
+        ]
+
     def threshold(self, clock: str) -> float:
         return max(self.floors.get(clock, 0.0), self.floors.get("", FLOOR))
 

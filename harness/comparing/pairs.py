@@ -232,7 +232,7 @@ def compared(contest: Contest, data: Gathered, adjusted: float, level: float) ->
         contaminated=data.contaminated,
         rounds=0 if main is None else main.rounds,
         spent_s=contest.spent_s,
-        notes=contest.notes,
+        notes=(*contest.notes, *contest.left_out),
     )
 
 

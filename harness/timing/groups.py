@@ -48,8 +48,9 @@ class Side:
 class Timing:
     """What was gathered for one task. `failure` is (status, reason) once it cannot have a time any more; `peak_bytes`
     is by how much one call made the worker's memory grow; `elapsed_ns` went into bursts and `judging_ns` into judging
-    `checked` answers; `responses` are what the audit goes by, with `challenge_ns` spent on short requests. A comparison
-    has tasks of two sides."""
+    `checked` answers; `responses` are what the audit goes by, with `challenge_ns` spent on short requests. `accused` is
+    what the audit of one process alone said, whose readings are not here: it counts once another process repeats it,
+    for load passes, and a lie is told again. A comparison has tasks of two sides."""
 
     task: Task
     side: Side | None = None
@@ -63,6 +64,12 @@ class Timing:
     failure: tuple[str, str] | None = None
     responses: list[Response] = field(default_factory=list)
     challenge_ns: int = 0
+    accused: str = ""
+
+    @property
+    def is_vouched_for(self) -> bool:
+        """Whether it was never accused, or enough other processes found nothing."""
+        return not self.accused or len({process for process, _ in self.blocks}) >= FEWEST_PROCESSES
 
     def interval(self) -> Interval | None:
         return median_interval(self.blocks) if self.blocks else None
@@ -103,11 +110,23 @@ class Group:
             return []
         done = {process for timing in self.running for process, _ in timing.blocks}
         intervals = [timing.interval() for timing in self.running]
-        if len(done) >= FEWEST_PROCESSES and all(
-            one is not None and one.relative_half_width <= settings.precision for one in intervals
+        if (
+            len(done) >= FEWEST_PROCESSES
+            and all(one is not None and one.relative_half_width <= settings.precision for one in intervals)
+            and all(timing.is_vouched_for for timing in self.running)
         ):
             return []
         return [process for process in range(settings.processes) if process not in done]
+
+    def is_over(self, settings: Settings, last: bool) -> bool:
+        """Whether no further process will time it. Then who was accused, and has too few others to vouch for it, is
+        untrusted."""
+        if not last and self.waiting_for(settings):
+            return False
+        for timing in self.running:
+            if not timing.is_vouched_for:
+                timing.failure = "untrusted", timing.accused
+        return True
 
 
 def group_tasks(tasks: Iterable[Task], operators: Mapping[str, Operator]) -> list[Group]:

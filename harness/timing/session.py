@@ -79,7 +79,7 @@ def time_groups(
                     f"timing {group.operator.name}/{group.case.id} (process {process + 1} of {settings.processes})"
                 )
                 session.time_group(group)
-                gathered(group, process, last or not group.waiting_for(settings))
+                gathered(group, process, group.is_over(settings, last))
         finally:
             session.close()
 
@@ -283,7 +283,7 @@ class Session:
             if not self._challenge(turn, calls, rng):
                 return
         if contradiction:
-            turn.timing.failure = "untrusted", contradiction
+            turn.accuse(contradiction, others=self._settings.processes > 1)
 
     def _ask(
         self,

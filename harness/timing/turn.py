@@ -85,6 +85,7 @@ class Turn:
         self._by_block: dict[int, list[float]] = {}
         self._kept: list[Answered] = []
         self._put_by = 0
+        self._responses_before = len(timing.responses)
 
     def audit_request(self, received: Received, phases: Sequence[tuple[Evidence, Evidence]], calls: int) -> None:
         """One request by the supervisor's clocks, beside what the worker claims; `phases` are the calls and the
@@ -123,6 +124,25 @@ class Turn:
     def contradiction(self) -> str:
         """Why its times cannot be believed, or an empty string."""
         return self.audit.contradiction() or contradiction(self.timing.responses)
+
+    def accuse(self, contradiction: str, *, others: bool) -> None:
+        """The audit contradicts its times. Where this process alone does, for the first time, and `others` are to come,
+        all that it has measured is left out, and one of them has to repeat it: load passes, a lie is told again."""
+        timing = self.timing
+        if not (others and self._may_be_chance()):
+            timing.failure = "untrusted", contradiction
+            return
+        timing.accused = contradiction
+        timing.samples = [sample for sample in timing.samples if sample.process != self._process]
+        timing.blocks = {key: value for key, value in timing.blocks.items() if key[0] != self._process}
+        del timing.responses[self._responses_before :]
+
+    def _may_be_chance(self) -> bool:
+        """Whether it is new that its times are contradicted, and by this process alone. A lie too small to show in one
+        process is contradicted by all of them together, and is none of this."""
+        before = self._responses_before
+        alone = self.audit.contradiction() or contradiction(self.timing.responses[before:])
+        return bool(alone) and not self.timing.accused and not contradiction(self.timing.responses[:before])
 
     def is_conclusive(self, *, late: bool) -> bool:
         """Whether enough was seen for a small lie to show, or when it is `late`, for a large one."""
