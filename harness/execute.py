@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.judge.verdict import Verdict
-from harness.outcome import NOTES, Key, Outcomes, by_dtype, key_of, not_to_be_timed
 from harness.outcome import Context as Context
+from harness.outcome import Key, Outcomes, by_dtype, key_of, not_to_be_timed
 from harness.plan import Planned, Task, planned
 from harness.record import Record, Sample
 from harness.registry import Problem, Registry
@@ -216,7 +216,7 @@ class Execution:
         self._store.note(
             self._context.run_id,
             admission={**(before.admission or {}), **self._supervisor.admissions},
-            notes=tuple(dict.fromkeys((*NOTES, *before.notes, *self._outcomes.left_out))),
+            notes=self._outcomes.notes(before.notes),
             ceiling={**(before.ceiling or {}), **self._outcomes.ceilings.as_data()},
             used_by_others=before.used_by_others if self._used_by_others is None else self._used_by_others,
         )

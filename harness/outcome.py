@@ -59,6 +59,10 @@ class Outcomes:
         self.ceilings = Ceilings()
         self.left_out: list[str] = []
 
+    def notes(self, before: Iterable[str]) -> tuple[str, ...]:
+        """What is to be known of all times of the run, and what was left out, in an earlier part of it too."""
+        return tuple(dict.fromkeys((*NOTES, *before, *self.left_out)))
+
     def shared(self) -> dict[str, Any]:
         """The columns that all records of the run share."""
         context = self._context

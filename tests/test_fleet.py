@@ -32,7 +32,7 @@ from harness.fleet.ledger import QUEUED
 from harness.fleet.measuring import Measuring
 from harness.fleet.node import _answer, secrets
 from harness.fleet.parcel import pack, unpack
-from harness.fleet.receiving import Lie, left_of, rates_of, records_of, samples_of
+from harness.fleet.receiving import Lie, left_of, left_out_of, rates_of, records_of, samples_of
 from harness.fleet.units import LIMIT_S, MOST_TASKS, UNIT_S, Unit, Waiting, spread
 from harness.outcome import Context
 from harness.plan import Planned, Task, plan
@@ -271,6 +271,12 @@ def test_readings_are_those_of_the_rows(tasks: list[Task]) -> None:
         with pytest.raises(Lie):
             rates_of(json.loads(f'{{"ceiling": {{"4096": {rate}}}}}'))
     assert rates_of({"ceiling": {"4096": 7}}) == {"4096": 7.0}
+    for wrong in ("all of it", [1], ["a"] * (len(tasks) + 1), {"a": "b"}):
+        with pytest.raises(Lie):
+            left_out_of({"left_out": wrong}, tasks)
+    (said,) = left_out_of({"left_out": ["one \x1b[31mprocess"]}, tasks)
+    assert said.startswith("one ") and "\x1b" not in said
+    assert left_out_of({}, tasks) == []
 
 
 @pytest.mark.parametrize("text", ["", "rows", "[]", "7", "null", "[" * 100_000, None])

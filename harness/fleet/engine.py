@@ -189,6 +189,7 @@ class Engine:
             "samples": rows_as_data(samples),
             "ceiling": outcomes.ceilings.as_data(),
             "used_by_others": used_by_others,
+            "left_out": outcomes.left_out,
         }
 
 

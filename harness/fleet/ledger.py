@@ -13,7 +13,7 @@ from harness.fleet.units import Unit
 from harness.judge.admission import Admission
 from harness.judge.verdict import Verdict
 from harness.machines import remember
-from harness.outcome import NOTES, Context, Outcomes
+from harness.outcome import Context, Outcomes
 from harness.record import Record, Sample, stamp_now
 from harness.registry import Registry
 
@@ -122,7 +122,7 @@ class Ledger:
         self.store.note(
             self.context.run_id,
             admission={**(before.admission or {}), **admissions},
-            notes=NOTES,
+            notes=self.outcomes.notes(before.notes),
             ceiling={**(before.ceiling or {}), **own.ceiling},
             used_by_others=share,
         )

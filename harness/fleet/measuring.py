@@ -14,7 +14,7 @@ from harness.fleet.crew import Node
 from harness.fleet.flights import Fell, Landed
 from harness.fleet.ledger import PATIENCE_S, QUEUED, Ledger, condemned
 from harness.fleet.node import MEASURE
-from harness.fleet.receiving import Lie, rates_of, records_of, samples_of
+from harness.fleet.receiving import Lie, left_out_of, rates_of, records_of, samples_of
 from harness.fleet.units import MOST_DEATHS, Unit
 from harness.judge.verdict import Verdict
 from harness.outcome import by_dtype, not_to_be_timed
@@ -161,6 +161,7 @@ class Measuring:
         try:
             records = records_of(one.answer, unit.tasks, (), self._run.context, one.node.machine_id)
             samples, rates = samples_of(one.answer, records), rates_of(one.answer)
+            left_out = left_out_of(one.answer, unit.tasks)
         except Lie as lie:
             self._run.crew.refuse(one.node.address, f"it sent {lie}")
             return unit
@@ -169,6 +170,7 @@ class Measuring:
         share = one.answer.get("used_by_others")
         if isinstance(share, float) and 0.0 <= share <= 1.0:
             member.shares.append(share)
+        self._run.outcomes.left_out.extend(left_out)
         self._run.keep("bench", records, samples)
         self._run.remember_member(one.node)
         self._run.done += 1

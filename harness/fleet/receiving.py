@@ -71,6 +71,14 @@ def left_of(answer: Mapping[str, Any], tasks: Sequence[Task]) -> list[str]:
     return left
 
 
+def left_out_of(answer: Mapping[str, Any], tasks: Sequence[Task]) -> list[str]:
+    """What of the timings is not in the rows, a sentence for a task at most. Raises Lie."""
+    found = answer.get("left_out", [])
+    if not isinstance(found, list) or len(found) > len(tasks) or not all(isinstance(one, str) for one in found):
+        raise Lie("words on what it left out that are none")
+    return [harmless(one, 500) for one in found]
+
+
 def rates_of(answer: Mapping[str, Any]) -> dict[str, float]:
     """Copy rates and references by their keys. Raises Lie."""
     found = answer.get("ceiling", {})
