@@ -195,7 +195,9 @@ def credulous_supervisor(registry: Registry, patch: Patch) -> Registry:
     def reply(message: dict[str, Any], calls: int, samples: int) -> Any:
         filled = {"device_ns": [None] * samples, "usage": [None] * samples, **message}
         for key, length in (("wall_ns", samples), ("cpu_ns", samples)):
-            filled[key] = (list(filled.get(key) or ()) + [1] * length)[:length]
+            claimed = (list(filled.get(key) or ()) + [1] * length)[:length]
+            # the CPU clock of a process that was forked begins at 0: which one replies first is a race
+            filled[key] = [max(0, one) if isinstance(one, int) else one for one in claimed]
         filled.setdefault("state_changes", "")
         answers = filled.get("answers") or []
         return honest_reply({**filled, "answers": answers}, len(answers), samples)
