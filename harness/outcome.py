@@ -127,10 +127,8 @@ class Outcomes:
             failure = "error", "no time was taken"
         if failure is not None:
             return self.of_check(timing.task, verdict, failure=failure, **more)
-        if timing.accused:
-            self.left_out.append(
-                f"{timing.task.id}: one process is left out, and no other repeated it: {timing.accused}"
-            )
+        if timing.left_out:
+            self.left_out.append(f"{timing.task.id}: {timing.left_out}")
         interval = median_interval(timing.blocks)
         # what a device has of its own, memory included, this machine's copy rate says nothing about
         by_host = any(sample.device_ns is None for sample in timing.samples)

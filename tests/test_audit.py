@@ -216,8 +216,8 @@ def test_who_was_accused_needs_two_other_processes(clean: int, is_shown: bool) -
     group = Group(load().operators["sum"], timing.task.case, {"sum": timing})
     if clean:  # two processes have timed its rival: that is not enough for this one
         group.timings["rival"] = Timing(timing.task, blocks={(process, 0): 1.0 for process in range(1 + clean)})
-        assert group.is_over(Settings(processes=5, precision=1e9), last=False) is is_shown
-    assert group.is_over(Settings(), last=True)
+        assert group.settle(Settings(processes=5, precision=1e9), last=False) is is_shown
+    assert group.settle(Settings(), last=True)
     assert timing.failure == (None if is_shown else ("untrusted", "it lies"))
 
 

@@ -41,9 +41,9 @@ class Contest:
     def left_out(self) -> list[str]:
         """What one process alone was accused of, and is not among the readings."""
         return [
-            f"{label}: one process is left out, and no other repeated it: {timing.accused}"
+            f"{label}: {timing.left_out}"
             for label, timing in self.group.timings.items()
-            if timing.accused and timing.failure is None
+            if timing.left_out and timing.failure is None
         ]
 
     def threshold(self, clock: str) -> float:

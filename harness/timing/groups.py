@@ -71,6 +71,11 @@ class Timing:
         """Whether it was never accused, or enough other processes found nothing."""
         return not self.accused or len({process for process, _ in self.blocks}) >= FEWEST_PROCESSES
 
+    @property
+    def left_out(self) -> str:
+        """What one process alone was accused of, and is not among the readings; an empty string if nothing is."""
+        return f"one process is left out, and no other repeated it: {self.accused}" if self.accused else ""
+
     def interval(self) -> Interval | None:
         return median_interval(self.blocks) if self.blocks else None
 
@@ -118,7 +123,7 @@ class Group:
             return []
         return [process for process in range(settings.processes) if process not in done]
 
-    def is_over(self, settings: Settings, last: bool) -> bool:
+    def settle(self, settings: Settings, last: bool) -> bool:
         """Whether no further process will time it. Then who was accused, and has too few others to vouch for it, is
         untrusted."""
         if not last and self.waiting_for(settings):

@@ -79,7 +79,7 @@ def time_groups(
                     f"timing {group.operator.name}/{group.case.id} (process {process + 1} of {settings.processes})"
                 )
                 session.time_group(group)
-                gathered(group, process, group.is_over(settings, last))
+                gathered(group, process, group.settle(settings, last))
         finally:
             session.close()
 
