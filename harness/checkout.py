@@ -44,6 +44,11 @@ def worker_command(checkout: Checkout | None) -> list[str]:
     return [sys.executable, "-m", "harness.worker"] if checkout is None else checkout.command
 
 
+def git_environment() -> dict[str, str]:
+    """This process's, without what a hook has set, for a repository and an index that are not ours to touch."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+
 def worker_environment() -> Mapping[str, str]:
     """The supervisor's environment without what tells a plugin about this run."""
     server = ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASS", "PGSERVICE", "PGSSL", "PGOPTIONS")

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.checkout import git_environment
 from harness.comparing.syntax import Reference, digest_of, read
 
 LARGEST = 10_000_000
@@ -219,7 +220,6 @@ def others_of(closure: Closure) -> dict[str, str]:
 
 def tree_files(root: Path) -> list[Path]:
     """All files of a checkout that git knows or would add; all files but caches where there is no git."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(
@@ -228,7 +228,7 @@ def tree_files(root: Path) -> list[Path]:
             timeout=GIT_DEADLINE_S,
             check=True,
             stdin=subprocess.DEVNULL,
-            env={**environment, "GIT_OPTIONAL_LOCKS": "0"},
+            env={**git_environment(), "GIT_OPTIONAL_LOCKS": "0"},
         ).stdout
     except (OSError, subprocess.SubprocessError):
         listed = b""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.checkout import Checkout
+from harness.checkout import Checkout, git_environment
 from harness.scratch import PREFIX, Scratch
 
 WORKING_TREE = "."
@@ -119,8 +119,7 @@ def _git(folder: Path, *arguments: str, what: str) -> str:
             text=True,
             timeout=GIT_DEADLINE_S,
             stdin=subprocess.DEVNULL,
-            # a hook has these set, for a repository and an index that are not ours to touch
-            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+            env=git_environment(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise VersionError(f"{what}: git: {error}") from None

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.checkout import git_environment
 from harness.execute import Progress
 from harness.scratch import Scratch
 from harness.trials import binomial
@@ -174,7 +175,8 @@ def _commit(repository: Path, text: str) -> None:
 
 def _git(repository: Path, *arguments: str) -> None:
     try:
-        done = subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, text=True)
+        command = ["git", "-C", str(repository), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=git_environment())
     except FileNotFoundError:
         raise CannotCompare("git is not installed, and the commits of this trial are git's") from None
     if done.returncode:
