@@ -119,6 +119,7 @@ LAYERS = (
     ("comparing.identity", "comparing.versions", "comparing.presence", "comparing.measured", "comparing.contest"),
     ("comparing.environment", "comparing.renaming", "comparing.machines", "comparing.pairs", "comparing.eligible"),
     ("comparing.counting", "comparing.whole"),
+    ("comparing.looking",),
     ("comparing.live", "comparing.sides"),
     ("comparing.stored", "comparing.revisions"),
     ("comparing.abreast",),

@@ -13,8 +13,9 @@ import pytest
 
 from harness.comparing import live, pairs
 from harness.comparing.contest import BASE, Contest, contest
-from harness.comparing.deciding import Ratio, alpha_by, holm, percent, ratio_of, verdict_of
+from harness.comparing.deciding import ALPHA, Ratio, holm, percent, ratio_of, verdict_of
 from harness.comparing.live import Effort, compare_pairs
+from harness.comparing.looking import STUDENT, Looks, alpha_by
 from harness.comparing.pairs import deciding_clock, gathered, main_ratio
 from harness.comparing.pooling import Prior, digamma, inverse_trigamma, prior_of, trigamma
 from harness.comparing.verdicts import Compared, Comparison
@@ -66,8 +67,39 @@ def test_holm_is_stepwise_and_monotone() -> None:
 
 def test_looks_spend_the_level_late_and_never_more_than_all_of_it() -> None:
     assert alpha_by(0.0) == 0.0
-    assert alpha_by(0.5) <= 0.05 / 4
+    assert alpha_by(0.5) <= 0.05 / 30
     assert alpha_by(1.0) == alpha_by(1.7) == 0.05
+
+
+def test_a_single_look_may_spend_all_and_a_second_one_at_the_same_rounds_takes_its_place() -> None:
+    assert Looks(1).level(7, 1.0) == pytest.approx(STUDENT * ALPHA)
+    assert Looks(200).level(7, 1.0) == pytest.approx(STUDENT * ALPHA)
+    looks, other = Looks(3), Looks(3)
+    early, again = looks.level(3, 0.4), looks.level(3, 0.4)
+    assert 0.0 < early == again < 0.01
+    assert looks.level(6, 0.9) < looks.level(6, 1.0)
+    other.level(3, 0.4)
+    assert other.level(6, 1.0) == looks.level(6, 1.0)
+    assert looks.level(7, 1.0) == 0.0, "all was spent, on the look before"
+    assert Looks(1).level(0, 1.0) == 0.0
+
+
+@pytest.mark.parametrize("tasks", [1, 24])
+@pytest.mark.parametrize("looks", [(3, 4, 5, 6), (3, 4, 5, 7, 9), (3, 6), (3, 4, 5, 7, 9, 12)])
+def test_all_looks_together_raise_as_many_alarms_as_they_may(looks: tuple[int, ...], tasks: int) -> None:
+    """One of so many unchanged tasks, by Student's t after each look; the last one has most of the chance left."""
+    gate = Looks(tasks)
+    levels = [gate.level(rounds, rounds / looks[-1]) for rounds in looks]
+    logs = np.random.default_rng(0).standard_normal((200_000, looks[-1]))
+    called = np.zeros(len(logs), bool)
+    for rounds, level in zip(looks, levels, strict=True):
+        seen = logs[:, :rounds]
+        error = seen.std(axis=1, ddof=1) / math.sqrt(rounds)
+        called |= np.abs(seen.mean(axis=1)) > error * student_quantile(1 - level / tasks / 2, rounds - 1)
+    share = tasks * float(called.mean())
+    unsure = 3 * math.sqrt(tasks * ALPHA / len(logs))
+    assert 0.85 * ALPHA - unsure <= share <= ALPHA + unsure
+    assert levels == sorted(levels) and levels[-1] >= 0.03
 
 
 def test_one_round_says_nothing() -> None:
@@ -294,6 +326,9 @@ class Simulated:
     def measure_overheads(self, groups: Sequence[Group]) -> None:
         return None
 
+    def start(self, groups: Sequence[Group]) -> None:
+        return None
+
     def start_ahead(self, groups: Sequence[Group]) -> dict[Any, Any]:
         return {}
 
@@ -369,7 +404,7 @@ def test_the_last_part_of_the_budget_goes_to_what_looks_changed(
     now = [0.0]
     monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: now[0]))
     simulated.luck = 0.02
-    simulated.ratio = staticmethod(lambda task: 1.05 if task.startswith("dot") else 1.0)  # type: ignore[assignment]
+    simulated.ratio = staticmethod(lambda task: 1.04 if task.startswith("dot") else 1.0)  # type: ignore[assignment]
     close = simulated.close
     monkeypatch.setattr(simulated, "close", lambda self: now.__setitem__(0, now[0] + 1.0) or close(self))
     rows = compared(registry, 60, Effort(10.0))

@@ -99,12 +99,6 @@ def holm_of_part(p_values: Sequence[float], gate_tasks: int) -> list[float]:
     return [min(1.0, factor * p_value) for p_value in holm(p_values)]
 
 
-def alpha_by(share: float) -> float:
-    """How much of ALPHA may be spent on looks at growing data by the time that a share of all of it is in: its cube
-    (Kim and DeMets 1987), so that early looks call only what is plain and nearly all is left for the last one."""
-    return ALPHA * min(1.0, max(0.0, share)) ** 3
-
-
 def verdict_of(ratio: Ratio, adjusted: float, threshold: float, level: float = ALPHA) -> str:
     """SLOWER and FASTER need evidence and size, SAME needs an interval without a change of that size; else UNCLEAR."""
     interval = ratio.interval

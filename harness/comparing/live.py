@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.comparing.contest import Contest
-from harness.comparing.deciding import ALPHA, FEWEST_ROUNDS, alpha_by, holm_of_part
+from harness.comparing.deciding import FEWEST_ROUNDS, holm_of_part
+from harness.comparing.looking import Looks
 from harness.comparing.pairs import Gathered, compared, gathered, main_ratio, priors_of
 from harness.comparing.verdicts import Compared
 from harness.process import WorkerProcess
@@ -25,7 +26,8 @@ from harness.supervisor import trust_of
 from harness.timing.alone import alone
 from harness.timing.device.visible import measured_alone
 from harness.timing.groups import Settings
-from harness.timing.session import Overheads, Session
+from harness.timing.overhead import Overheads
+from harness.timing.session import Session
 from harness.timing.workers import Trust
 
 ONE_WORKER = {"MALLOC_MMAP_THRESHOLD_": str(2 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
@@ -38,9 +40,10 @@ MOST_ROUNDS = 40
 SHORTEST_ROUND_S = 0.1
 LONGEST_ROUND_S = 1.0
 ROUNDS_IN_BUDGET = 7
-"""So many rounds of all tasks are to fit into the budget: with fewer, Student's t is large, and the luck of a process,
-the most of the noise, is drawn too seldom; with more, what a round takes beside its times is most of the time."""
-ONCE_S, FIXED_S, START_S = 0.5, 0.2, 0.2
+"""So many rounds of all tasks are to fit into the budget: with fewer, Student's t is large, and a process's luck is
+drawn too seldom; with more, most of the time goes into what a round takes beside its times, and there are few bursts,
+whose noise is most of it."""
+ONCE_S, FIXED_S, START_S = 0.5, 0.15, 0.05
 """What a task takes once (the harness's own cost is measured), what it takes in each round beside its times (inputs are
 drawn, both versions warmed up), and what starting the workers of a round takes; about."""
 LOOK_AGAIN = 1.3
@@ -115,6 +118,7 @@ def _settings(contests: Sequence[Contest], effort: Effort) -> Settings:
         memory_limit=effort.memory_limit,
         variables=ONE_WORKER if together else {},
         pinned=True,
+        warm_up_s=0.0,
     )
 
 
@@ -140,10 +144,12 @@ class _Rounds:
         started = time.monotonic()
         is_free = self.done >= FEWEST_ROUNDS  # to end, when the time is over
         session = Session(self.registry, self.seed, self.settings, self.done, self._overheads, self._ahead)
-        self._ahead = {}
         groups = [one.group for one in wanted]
+        is_ahead, self._ahead = bool(self._ahead), {}
         measured = []
         try:
+            if not is_ahead:
+                session.start(groups)
             session.measure_overheads(groups)
             for place, number in enumerate(self._order.permutation(len(wanted))):
                 one = wanted[number]
@@ -181,12 +187,10 @@ class _Gate:
     _data: dict[int, Gathered] = field(default_factory=dict)
     _begin: float = 0.0
     _next_look: int = FEWEST_ROUNDS
-    _looked: int = 0
-    _spent: float = 0.0
-    _last_level: float = 0.0
 
     def __post_init__(self) -> None:
         self._begin = time.monotonic()
+        self._looks = Looks(max(1, len(self.contests), self.effort.gate_tasks))
 
     @property
     def open(self) -> list[Contest]:
@@ -218,15 +222,12 @@ class _Gate:
     def look_if_due(self, rounds: int) -> None:
         if rounds < self._next_look:
             return
-        level = alpha_by(max(rounds / self.effort.most_rounds, self._share)) - self._spent
-        self._decide(level, final=False)
-        self._spent, self._looked, self._last_level = self._spent + level, rounds, level
+        self._decide(self._looks.level(rounds, max(rounds / self.effort.most_rounds, self._share)), final=False)
         self._next_look = max(rounds + 1, int(rounds * LOOK_AGAIN + 0.5))
 
     def look_once_more(self, rounds: int) -> None:
-        """Give every contest a row. A second look at the same data costs nothing: it has what the first one had, and
-        the rest."""
-        self._decide(ALPHA - self._spent + (self._last_level if self._looked == rounds else 0.0), final=True)
+        """Give every contest a row, with all the certainty that is left."""
+        self._decide(self._looks.level(rounds, 1.0), final=True)
 
     def _decide(self, level: float, final: bool) -> None:
         """Give rows to the contests that are clear; at the end to all. The correction is over the whole gate, and so is

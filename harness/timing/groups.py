@@ -24,7 +24,8 @@ FEWEST_PROCESSES = 2
 class Settings:
     """How long and how precisely: `budget_s` per case over all processes, `precision` the relative half-width of every
     interval at which timing stops early. `variables` are set in the environment of the workers,
-    and with `pinned` what runs on one thread stays on one core, another one for each process."""
+    and with `pinned` what runs on one thread stays on one core, another one for each process. After `warm_up_s` no
+    further burst is begun to warm an implementation up; one is run in any case."""
 
     budget_s: float = 3.0
     processes: int = 3
@@ -33,6 +34,7 @@ class Settings:
     memory_limit: int = 0
     variables: Mapping[str, str] = field(default_factory=dict)
     pinned: bool = False
+    warm_up_s: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)

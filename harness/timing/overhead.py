@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ from harness.registry import Registry
 from harness.stage import Stage
 from harness.timing.audit import Cost, Overhead
 from harness.timing.evidence import Reading, Watch, peak_bytes, reset_peak, resident_bytes
-from harness.timing.groups import Settings
+from harness.timing.groups import Group, Settings, Side
 from harness.timing.turn import READINGS, claimed
 
 SETTLE_S = 0.001
@@ -30,6 +31,16 @@ QUARTILE = 0.25
 that, estimates 20 to 30 us too small had honest kernels of 190 us accused, 7 of 96.)"""
 RESAMPLES = 200
 UNSURE = 0.95
+
+Place = tuple[str, str, str, str]
+Overheads = dict[Place, Overhead]
+"""By backend, interpreter, operator and case: which plugins a worker is to import later makes no difference."""
+
+
+def place_of(group: Group, backend: str, side: Side | None) -> Place:
+    """Where the overhead of a group in a worker is kept."""
+    python = sys.executable if side is None or side.checkout is None else side.checkout.python
+    return backend, python, group.operator.name, group.case.id
 
 
 def overhead_of(stage: Stage, nothing: Task, registry: Registry, settings: Settings, watch: Watch) -> Overhead:

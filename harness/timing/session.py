@@ -26,7 +26,7 @@ from harness.timing.audit import Audit, Cost, Overhead
 from harness.timing.device import state as gpu
 from harness.timing.evidence import Evidence
 from harness.timing.groups import Group, Settings, Side, Timing
-from harness.timing.overhead import SETTLE_S, overhead_of, peak_of_call
+from harness.timing.overhead import SETTLE_S, Overheads, overhead_of, peak_of_call, place_of
 from harness.timing.pinning import SEVERAL_THREADS, is_where_placed, pin, unpin
 from harness.timing.rotation import draw_calls, each_once, input_sets
 from harness.timing.turn import FEWEST_BLOCKS, JUDGING_CHANCE, READINGS, Chosen, Turn, choose
@@ -42,8 +42,6 @@ FEWEST_TIMED = 2
 POISONED = 0.1
 """Share of blocks before whose bursts freed memory is overwritten. That costs as much as a kernel, in time that the
 audit cannot tell from hidden work; so their answers are judged, and their times are left out."""
-WARM_UP_S = 0.05
-"""After one whole burst no further one is begun to warm up."""
 NO_OVERHEAD = Overhead(Cost(0.0, 0.0), Cost(0.0, 0.0))
 MORE_EVIDENCE = 40
 """Bursts that a suspicion is followed by before it becomes a verdict."""
@@ -84,9 +82,6 @@ def time_groups(
             session.close()
 
 
-Overheads = dict[tuple[Trust, str, str], Overhead]
-
-
 class Session:
     """The workers of one process round, and what they have on stage."""
 
@@ -112,6 +107,10 @@ class Session:
         self._gpu = gpu.Watch()
         """Asked only while a backend with a clock of its own is timed."""
 
+    def start(self, groups: Sequence[Group]) -> None:
+        """Start all workers of these groups side by side, as far as there are cores for it."""
+        self.workers.take(self.start_ahead(groups))
+
     def start_ahead(self, groups: Sequence[Group]) -> dict[Trust, WorkerProcess]:
         """Workers for a next session that times these groups."""
         return self.workers.started_ahead({_trust(one): one.side for group in groups for one in group.running})
@@ -122,7 +121,8 @@ class Session:
             calls = [_own(group.blank) for _ in range(input_sets(group))]
             sides = {_trust(timing): timing.side for timing in group.running}
             for trust in sorted(sides):
-                if (trust, group.operator.name, group.case.id) in self._overheads:
+                place = place_of(group, trust[0], sides[trust])
+                if place in self._overheads:
                     continue
                 nothing = Task(Declaration(group.operator.name, trust[0], "nothing"), group.case)
                 try:
@@ -135,7 +135,7 @@ class Session:
                         if _trust(timing) == trust:
                             timing.failure = failure.status, failure.reason
                     continue
-                self._overheads[(trust, group.operator.name, group.case.id)] = overhead
+                self._overheads[place] = overhead
 
     def _declared(self, side: Side | None) -> Registry:
         return self._registry if side is None else side.registry
@@ -189,7 +189,7 @@ class Session:
     def _open(self, group: Group, timing: Timing, calls: list[Truth]) -> Turn | None:
         """Warm an implementation up, and find how many of its calls make up a reading."""
         declared = timing.task.declaration
-        overhead = self._overheads.get((_trust(timing), group.operator.name, group.case.id), NO_OVERHEAD)
+        overhead = self._overheads.get(place_of(group, declared.backend, timing.side), NO_OVERHEAD)
         array_type = self._declared(timing.side).backends[declared.backend].array_type
         turn = Turn(timing, group, self._process, Audit(overhead), array_type)
         stage, received, _ = self._ask(turn, calls, [[0], [1], [2], [3]])
@@ -203,11 +203,11 @@ class Session:
         times = zip(received.reply.device_ns, received.reply.wall_ns, strict=True)
         fastest = max(1, min(wall if device is None else device for device, wall in times))
         turn.calls_per_reading = max(1, min(SHORTEST_READING_NS // fastest, stage.calls_at_once))
-        # from then on inputs are mapped, and there is memory for as many answers as a burst keeps alive: the page
-        # faults of first touches take longer than many a kernel
+        # from then on there is memory for as many answers as a burst keeps alive: the page faults of first touches take
+        # longer than many a kernel
         count = turn.calls_per_reading
         whole = np.arange(len(calls) // count * count).reshape(-1, count).tolist()
-        end = time.monotonic() + WARM_UP_S
+        end = time.monotonic() + self._settings.warm_up_s
         for first in range(0, len(whole), READINGS + 1):
             if first and time.monotonic() > end:
                 break

@@ -37,6 +37,10 @@ class Workers:
         self._running[trust][0].go_on()
         return self._running[trust][0]
 
+    def take(self, ahead: Mapping[Trust, WorkerProcess]) -> None:
+        """Have these, which were started before, for those that are asked for."""
+        self._ahead.update(ahead)
+
     def turn_to(self, trust: Trust) -> None:
         """Have all other workers stand still until it is their turn: what a plugin leaves running slows no rival down,
         and works on nothing ahead."""
