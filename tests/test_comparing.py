@@ -397,20 +397,28 @@ def test_what_is_in_doubt_gets_more_rounds(registry: Registry, simulated: type[S
     assert max(doubtful) == live.MOST_ROUNDS
 
 
-def test_the_last_part_of_the_budget_goes_to_what_looks_changed(
+def test_what_looks_changed_comes_first(
     registry: Registry, simulated: type[Simulated], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clock that makes each round take a tenth of the budget."""
+    """A clock that makes each task take a hundredth of the budget in a round: four rounds of all, at most."""
     now = [0.0]
     monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: now[0]))
     simulated.luck = 0.02
     simulated.ratio = staticmethod(lambda task: 1.04 if task.startswith("dot") else 1.0)  # type: ignore[assignment]
-    close = simulated.close
-    monkeypatch.setattr(simulated, "close", lambda self: now.__setitem__(0, now[0] + 1.0) or close(self))
-    rows = compared(registry, 60, Effort(10.0))
-    rounds = [row.rounds for row in rows if row.operator != "dot" and row.verdict == "UNCLEAR"]
-    assert rounds and np.median(rounds) == 8
-    assert max(row.rounds for row in rows if row.operator == "dot") > 8
+    time_group = simulated.time_group
+
+    def slow(self: Simulated, *arguments: Any, **more: Any) -> None:
+        now[0] += 0.6
+        time_group(self, *arguments, **more)
+
+    monkeypatch.setattr(simulated, "time_group", slow)
+    rows = compared(registry, 60, Effort(240.0 * 0.6))
+    changed = [row for row in rows if row.operator == "dot"]
+    others = [row.rounds for row in rows if row.operator != "dot" and row.verdict == "UNCLEAR"]
+    assert 3 <= np.median(others) <= 4
+    assert changed and max(row.rounds for row in changed) >= 8
+    assert sum(row.verdict == "SLOWER" for row in changed) > len(changed) / 2
+    assert {row.verdict for row in rows if row.operator != "dot"} <= {"SAME", "UNCLEAR"}
 
 
 def test_intervals_of_equal_code_miss_as_often_as_they_say(registry: Registry, simulated: type[Simulated]) -> None:

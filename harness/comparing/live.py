@@ -2,8 +2,8 @@
 
 A round is a set of fresh worker processes in which every task that is still open is measured: bursts of both versions
 in turn, in random order, so that the pairs cancel drift. Each round gives one ratio per task and clock. After some
-rounds what is clear is decided and measured no more; the time goes where the doubt is, and its last part to those
-tasks alone that look changed and are not certain yet.
+rounds what is clear is decided and measured no more, and the time goes where the doubt is: first to those tasks that
+look changed and are not certain yet, and what they leave to the others.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ ONCE_S, FIXED_S, START_S = 0.5, 0.15, 0.05
 drawn, both versions warmed up), and what starting the workers of a round takes; about."""
 LOOK_AGAIN = 1.3
 """Decisions are made when the rounds have grown by this factor: each look at data that grow costs certainty."""
-FOR_SUSPECTS = 0.25
-"""The last share of the budget, which goes to tasks that look changed, as long as there are any."""
-SUSPECT_P = 0.05
+SUSPECT_P = 0.1
+"""A task whose change is beyond the threshold, and by chance not oftener than this if it were the only one, comes
+before all others: to be certain of it over the whole gate takes more rounds than to suspect it."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -96,7 +96,7 @@ def _compared(
     gate = _Gate(contests, effort)
     rounds = _Rounds(registry, seed, effort, _settings(contests, effort), effort.seconds(max(1, len(contests))))
     try:
-        while rounds.done < effort.most_rounds and (wanted := gate.wanted()):
+        while wanted := gate.wanted():
             expected_s = sum(one.spent_s / one.rounds for one in wanted if one.rounds)
             if rounds.done >= FEWEST_ROUNDS and time.monotonic() + 0.9 * expected_s > gate.end:
                 break
@@ -105,7 +105,7 @@ def _compared(
                 gate.look_if_due(rounds.done)
     finally:
         rounds.close()
-    gate.look_once_more(rounds.done)
+    gate.look_once_more()
     return [one.row for one in contests if one.row is not None]
 
 
@@ -185,12 +185,15 @@ class _Gate:
     contests: Sequence[Contest]
     effort: Effort
     _data: dict[int, Gathered] = field(default_factory=dict)
+    _gathered_at: dict[int, int] = field(default_factory=dict)
+    """How many rounds a contest had when its data was put together."""
     _begin: float = 0.0
     _next_look: int = FEWEST_ROUNDS
 
     def __post_init__(self) -> None:
         self._begin = time.monotonic()
-        self._looks = Looks(max(1, len(self.contests), self.effort.gate_tasks))
+        tasks = max(len(self.contests), self.effort.gate_tasks)
+        self._looks = [Looks(tasks) for _ in self.contests]
 
     @property
     def open(self) -> list[Contest]:
@@ -206,11 +209,14 @@ class _Gate:
         return (time.monotonic() - self._begin) / max(self.end - self._begin, 1e-9)
 
     def wanted(self) -> list[Contest]:
-        """What to measure next: all that is open, and in the end those that look changed, if there are any."""
-        suspects = []
-        if self.effort.adaptive and self._share >= 1.0 - FOR_SUSPECTS:
-            suspects = [one for number, one in enumerate(self.contests) if one.row is None and self._is_suspect(number)]
-        return suspects or self.open
+        """What to measure next: what looks changed, if there is any, else all that is open."""
+        left = [
+            number
+            for number, one in enumerate(self.contests)
+            if one.row is None and one.rounds < self.effort.most_rounds
+        ]
+        suspects = [number for number in left if self._is_suspect(number)] if self.effort.adaptive else []
+        return [self.contests[number] for number in suspects or left]
 
     def _is_suspect(self, number: int) -> bool:
         data = self._data.get(number)
@@ -220,22 +226,24 @@ class _Gate:
         return abs(ratio.log) >= math.log1p(self.contests[number].threshold(data.clock))
 
     def look_if_due(self, rounds: int) -> None:
-        if rounds < self._next_look:
-            return
-        self._decide(self._looks.level(rounds, max(rounds / self.effort.most_rounds, self._share)), final=False)
-        self._next_look = max(rounds + 1, int(rounds * LOOK_AGAIN + 0.5))
+        if rounds >= self._next_look:
+            self._decide(self._share, final=False)
+            self._next_look = max(rounds + 1, int(rounds * LOOK_AGAIN + 0.5))
 
-    def look_once_more(self, rounds: int) -> None:
+    def look_once_more(self) -> None:
         """Give every contest a row, with all the certainty that is left."""
-        self._decide(self._looks.level(rounds, 1.0), final=True)
+        self._decide(1.0, final=True)
 
-    def _decide(self, level: float, final: bool) -> None:
-        """Give rows to the contests that are clear; at the end to all. The correction is over the whole gate, and so is
-        what is known of the noise, those included that were decided before."""
+    def _decide(self, share: float, final: bool) -> None:
+        """Give rows to the contests that are clear, when a share of the budget is over; at the end to all. The
+        correction is over the whole gate, and so is what is known of the noise, those included that were decided
+        before."""
         open_ = [number for number, one in enumerate(self.contests) if one.row is None]
-        self._data |= {
-            number: gathered(self.contests[number].base.samples, self.contests[number].head.samples) for number in open_
-        }
+        for number in open_:
+            one = self.contests[number]
+            if self._gathered_at.get(number) != one.rounds:
+                self._data[number] = gathered(one.base.samples, one.head.samples)
+                self._gathered_at[number] = one.rounds
         priors = priors_of(list(self._data.values()))
         for number in open_:
             self._data[number] = data = replace(self._data[number], priors=priors)
@@ -244,6 +252,7 @@ class _Gate:
         adjusted = holm_of_part([one.p_value for one in self.contests], self.effort.gate_tasks)
         for number in open_:
             one = self.contests[number]
+            level = self._looks[number].level(one.rounds, max(share, one.rounds / self.effort.most_rounds))
             row = compared(one, self._data[number], adjusted[number], level)
             if final or row.verdict != "UNCLEAR" or one.failure is not None:
                 one.row = replace(row, spent_s=one.spent_s)

@@ -15,8 +15,9 @@ tests/test_comparing.py counts what is left.
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,46 +40,56 @@ def alpha_by(share: float) -> float:
     return ALPHA * min(1.0, max(0.0, share)) ** EARLY
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """`spent` by this look, all before included, of one task's share; and the density of a task's sum over `rounds`
-    (unit variance each) where it was not called so far, as weights at points."""
-
-    rounds: int
-    spent: float
-    points: np.ndarray
-    weights: np.ndarray
-
-
-_START = _Look(0, 0.0, np.zeros(1), np.ones(1))
+History = tuple[tuple[int, float], ...]
+"""Looks: after how many rounds, and how much of one task's share was spent by then, all before included."""
 
 
 @dataclass
 class Looks:
-    """The looks at a gate of so many tasks."""
+    """The looks at one task of a gate of so many."""
 
     tasks: int
-    _seen: list[_Look] = field(default_factory=list)
+    _history: History = ()
 
     def level(self, rounds: int, share: float) -> float:
-        """What p-values that are corrected for the number of tasks must not exceed at a look after so many rounds, when
-        a share of all data is in. A look at rounds that were looked at before takes that look's place."""
-        while self._seen and self._seen[-1].rounds >= rounds:
-            self._seen.pop()
-        before = self._seen[-1] if self._seen else _START
-        spent = max(before.spent, alpha_by(share) / self.tasks)
-        if rounds < 1 or spent <= before.spent:
+        """What a p-value that is corrected for the number of tasks must not exceed at a look after so many rounds, when
+        a share of all that there may be is in. A look at rounds that were looked at before takes that look's place."""
+        while self._history and self._history[-1][0] >= rounds:
+            self._history = self._history[:-1]
+        before = self._history[-1][1] if self._history else 0.0
+        spent = alpha_by(share) / self.tasks
+        if rounds < 1 or spent <= before:
             return 0.0
-        bound = _bound(before, rounds, spent - before.spent)
-        self._seen.append(_not_called(before, rounds, spent, bound))
-        return min(ALPHA, STUDENT * self.tasks * math.erfc(bound / math.sqrt(2.0 * rounds)))
+        self._history = (*self._history, (rounds, spent))
+        return min(ALPHA, STUDENT * self.tasks * math.erfc(_after(self._history).bound / math.sqrt(2.0 * rounds)))
 
 
-def _beyond(before: _Look, rounds: int, bound: float) -> float:
-    """The chance to be beyond a bound on either side after so many rounds, not called before."""
-    scale = math.sqrt(2.0 * (rounds - before.rounds))
-    tails = _erfc((bound - before.points) / scale) + _erfc((bound + before.points) / scale)
-    return 0.5 * float(before.weights @ tails)
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A task is called where its sum over `rounds` (of unit variance each) is beyond `bound` on either side; the
+    density of the sum where it was never called, as weights at points."""
+
+    rounds: int
+    spent: float
+    bound: float
+    points: np.ndarray
+    weights: np.ndarray
+
+
+@functools.lru_cache(maxsize=1000)  # tasks that were looked at together have one history
+def _after(history: History) -> _Look:
+    """The last of some looks."""
+    if not history:
+        return _Look(0, 0.0, 0.0, np.zeros(1), np.ones(1))
+    before, (rounds, spent) = _after(history[:-1]), history[-1]
+    bound = _bound(before, rounds, spent - before.spent)
+    points = np.linspace(-bound, bound, POINTS)
+    simpson = np.where(np.arange(POINTS) % 2, 4.0, 2.0)
+    simpson[[0, -1]] = 1.0
+    variance = rounds - before.rounds
+    steps = np.exp(-0.5 * (points[:, None] - before.points[None, :]) ** 2 / variance)
+    density = steps @ before.weights / math.sqrt(2.0 * math.pi * variance)
+    return _Look(rounds, spent, bound, points, density * simpson * (points[1] - points[0]) / 3.0)
 
 
 def _bound(before: _Look, rounds: int, chance: float) -> float:
@@ -90,11 +101,8 @@ def _bound(before: _Look, rounds: int, chance: float) -> float:
     return high
 
 
-def _not_called(before: _Look, rounds: int, spent: float, bound: float) -> _Look:
-    points = np.linspace(-bound, bound, POINTS)
-    simpson = np.where(np.arange(POINTS) % 2, 4.0, 2.0)
-    simpson[[0, -1]] = 1.0
-    variance = rounds - before.rounds
-    steps = np.exp(-0.5 * (points[:, None] - before.points[None, :]) ** 2 / variance)
-    density = steps @ before.weights / math.sqrt(2.0 * math.pi * variance)
-    return _Look(rounds, spent, points, density * simpson * (points[1] - points[0]) / 3.0)
+def _beyond(before: _Look, rounds: int, bound: float) -> float:
+    """The chance to be beyond a bound on either side after so many rounds, not called before."""
+    scale = math.sqrt(2.0 * (rounds - before.rounds))
+    tails = _erfc((bound - before.points) / scale) + _erfc((bound + before.points) / scale)
+    return 0.5 * float(before.weights @ tails)

@@ -34,8 +34,8 @@ FILE = "kernels.py"
 CASES = {(1048576,): "float32[1048576]dim=0", (1024, 1000): "float32[1024x1000]dim=1"}
 """The shapes on which logsumexp is timed, and what the cases are called."""
 AGAIN = 58000
-"""So many of a million elements are computed twice where a task is slowed: about 3 % of a call whose input is not in the
-caches yet, as in comparisons; a loop over the same input finds 4 %."""
+"""So many of a million elements are computed twice where a task is slowed: about 3 % of a call whose input is not in
+the caches yet, as in comparisons; a loop over the same input finds 4 %."""
 HEADER = '''"""Sums of exponentials, tile by tile. Version {version}."""
 import math
 
