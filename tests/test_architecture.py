@@ -270,6 +270,12 @@ def test_import_harness_is_light() -> None:
     assert run_python(f"import sys, harness; print([name for name in {heavy} if name in sys.modules])") == "[]"
 
 
+def test_a_worker_imports_what_it_runs_with() -> None:
+    """Every round of a comparison starts some."""
+    idle = ["harness.cuda.building", "harness.cuda.nvrtc", "unittest", "asyncio", "psutil", "pandas"]
+    assert run_python(f"import sys, harness.worker; print([name for name in {idle} if name in sys.modules])") == "[]"
+
+
 def test_listing_imports_no_framework_and_no_plugin() -> None:
     code = (
         "import sys; from harness.registry import load; registry = load();"

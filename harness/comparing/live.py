@@ -102,7 +102,7 @@ def _compared(
                 break
             rounds.measure(wanted, gate, expected_s, progress)
             if effort.adaptive:
-                gate.look_if_due(rounds.done)
+                gate.look()
     finally:
         rounds.close()
     gate.look_once_more()
@@ -185,15 +185,13 @@ class _Gate:
     contests: Sequence[Contest]
     effort: Effort
     _data: dict[int, Gathered] = field(default_factory=dict)
-    _gathered_at: dict[int, int] = field(default_factory=dict)
-    """How many rounds a contest had when its data was put together."""
     _begin: float = 0.0
-    _next_look: int = FEWEST_ROUNDS
 
     def __post_init__(self) -> None:
         self._begin = time.monotonic()
         tasks = max(len(self.contests), self.effort.gate_tasks)
         self._looks = [Looks(tasks) for _ in self.contests]
+        self._next_look = [FEWEST_ROUNDS for _ in self.contests]
 
     @property
     def open(self) -> list[Contest]:
@@ -225,32 +223,36 @@ class _Gate:
             return False
         return abs(ratio.log) >= math.log1p(self.contests[number].threshold(data.clock))
 
-    def look_if_due(self, rounds: int) -> None:
-        if rounds >= self._next_look:
-            self._decide(self._share, final=False)
-            self._next_look = max(rounds + 1, int(rounds * LOOK_AGAIN + 0.5))
+    def look(self) -> None:
+        """Decide what has enough new rounds, and what has failed."""
+        due = [
+            number
+            for number, one in enumerate(self.contests)
+            if one.row is None and (one.rounds >= self._next_look[number] or one.failure is not None)
+        ]
+        self._decide(due, self._share, final=False)
+        for number in due:
+            rounds = self.contests[number].rounds
+            self._next_look[number] = max(rounds + 1, int(rounds * LOOK_AGAIN + 0.5))
 
     def look_once_more(self) -> None:
         """Give every contest a row, with all the certainty that is left."""
-        self._decide(1.0, final=True)
+        self._decide([number for number, one in enumerate(self.contests) if one.row is None], 1.0, final=True)
 
-    def _decide(self, share: float, final: bool) -> None:
-        """Give rows to the contests that are clear, when a share of the budget is over; at the end to all. The
-        correction is over the whole gate, and so is what is known of the noise, those included that were decided
-        before."""
-        open_ = [number for number, one in enumerate(self.contests) if one.row is None]
-        for number in open_:
+    def _decide(self, chosen: Sequence[int], share: float, final: bool) -> None:
+        """Give rows to those of the chosen contests that are clear, when a share of the budget is over; at the end to
+        all. The correction is over the whole gate, and so is what is known of the noise, those included that were
+        decided before."""
+        for number in chosen:
             one = self.contests[number]
-            if self._gathered_at.get(number) != one.rounds:
-                self._data[number] = gathered(one.base.samples, one.head.samples)
-                self._gathered_at[number] = one.rounds
+            self._data[number] = gathered(one.base.samples, one.head.samples)
         priors = priors_of(list(self._data.values()))
-        for number in open_:
+        for number in chosen:
             self._data[number] = data = replace(self._data[number], priors=priors)
             ratio = main_ratio(data)
             self.contests[number].p_value = 1.0 if ratio is None else ratio.p_value
         adjusted = holm_of_part([one.p_value for one in self.contests], self.effort.gate_tasks)
-        for number in open_:
+        for number in chosen:
             one = self.contests[number]
             level = self._looks[number].level(one.rounds, max(share, one.rounds / self.effort.most_rounds))
             row = compared(one, self._data[number], adjusted[number], level)
