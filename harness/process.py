@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import select
 import selectors
 import signal
 import socket
@@ -123,8 +122,10 @@ class WorkerProcess:
         """
         try:
             self._confined.must_hold(self._process.pid)
-            if select.select([self._connection], [], [], 0)[0] and self._connection.recv(1, socket.MSG_PEEK):
-                raise WorkerFailure("untrusted", "it sent a reply that nobody had asked for")
+            self._connection.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                if self._connection.recv(1, socket.MSG_PEEK):
+                    raise WorkerFailure("untrusted", "it sent a reply that nobody had asked for")
             self._connection.settimeout(deadline_s)
             number = secrets.token_hex(8)
             end = time.monotonic() + deadline_s

@@ -174,6 +174,16 @@ def test_throttling_by_heat_and_by_the_quota_of_any_group_above(
     assert contamination(found, 30 * MS, 30 * MS) == "throttled"
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system lists no open files")
+def test_watching_this_process_leaves_no_file_open() -> None:
+    """A comparison does that in each of its rounds."""
+    before = len(os.listdir("/proc/self/fd"))
+    machine = Machine()
+    Watch(os.getpid(), machine).close()
+    machine.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_where_nothing_can_be_read_everything_is_unknown_and_nothing_contaminated(tmp_path: Path) -> None:
     watch = Watch(4242, Machine(tmp_path))
     before = watch.read()

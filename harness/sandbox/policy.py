@@ -7,7 +7,6 @@ import glob
 import json
 import os
 import re
-import select
 import socket
 import sys
 import time
@@ -203,10 +202,11 @@ def read_report(report: socket.socket, patience_s: float = REPORT_S) -> tuple[La
     said, came = b"", list[int]()
     end = time.monotonic() + patience_s
     with report:
-        while len(said) < REPORT_BYTES and select.select([report], [], [], max(0.0, end - time.monotonic()))[0]:
+        while len(said) < REPORT_BYTES and (left := end - time.monotonic()) > 0.0:
+            report.settimeout(left)
             try:
                 part, descriptors, _, _ = socket.recv_fds(report, REPORT_BYTES, 1)
-            except ConnectionResetError:
+            except (ConnectionResetError, TimeoutError):
                 break
             for one in descriptors:
                 os.set_inheritable(one, False)  # who has it can answer the questions of this worker

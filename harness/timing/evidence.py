@@ -142,7 +142,9 @@ class Machine:
         return self._root
 
     def add(self, pid: int) -> None:
-        """Count what a process uses from now on as ours."""
+        """Count what a process uses from now on as ours, if it is not yet."""
+        if pid in self._own:
+            return
         self._own[pid] = Kept(self._root / f"proc/{pid}/stat")
         self._update_own()
         self._offset_ns -= self._own_ns.get(pid, 0)
