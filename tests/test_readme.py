@@ -90,7 +90,9 @@ def test_the_tests_of_the_documentation_say_who_is_no_softmax(folder: Path) -> N
     assert re.search(r"AssertionError: zeros is no softmax: \d+ of \d+ cases fail", done.stdout)
 
 
-@pytest.mark.parametrize("script", [name for name, text in FILES.items() if "\nimport harness\n" in text])
+@pytest.mark.parametrize(
+    "script", [name for name, text in FILES.items() if "\nimport harness\n" in text or name == "bursts.py"]
+)
 def test_a_script_of_the_documentation_runs(folder: Path, script: str) -> None:
     done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
