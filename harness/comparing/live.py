@@ -194,8 +194,9 @@ class _Gate:
         self._next_look = [FEWEST_ROUNDS for _ in self.contests]
 
     @property
-    def open(self) -> list[Contest]:
-        return [one for one in self.contests if one.row is None]
+    def open(self) -> list[int]:
+        """The numbers of the contests that have no row yet."""
+        return [number for number, one in enumerate(self.contests) if one.row is None]
 
     @property
     def end(self) -> float:
@@ -208,11 +209,7 @@ class _Gate:
 
     def wanted(self) -> list[Contest]:
         """What to measure next: what looks changed, if there is any, else all that is open."""
-        left = [
-            number
-            for number, one in enumerate(self.contests)
-            if one.row is None and one.rounds < self.effort.most_rounds
-        ]
+        left = [number for number in self.open if self.contests[number].rounds < self.effort.most_rounds]
         suspects = [number for number in left if self._is_suspect(number)] if self.effort.adaptive else []
         return [self.contests[number] for number in suspects or left]
 
@@ -225,19 +222,19 @@ class _Gate:
 
     def look(self) -> None:
         """Decide what has enough new rounds, and what has failed."""
-        due = [
-            number
-            for number, one in enumerate(self.contests)
-            if one.row is None and (one.rounds >= self._next_look[number] or one.failure is not None)
-        ]
+        due = [number for number in self.open if self._is_due(number)]
         self._decide(due, self._share, final=False)
         for number in due:
             rounds = self.contests[number].rounds
             self._next_look[number] = max(rounds + 1, int(rounds * LOOK_AGAIN + 0.5))
 
+    def _is_due(self, number: int) -> bool:
+        one = self.contests[number]
+        return one.rounds >= self._next_look[number] or one.failure is not None
+
     def look_once_more(self) -> None:
         """Give every contest a row, with all the certainty that is left."""
-        self._decide([number for number, one in enumerate(self.contests) if one.row is None], 1.0, final=True)
+        self._decide(self.open, 1.0, final=True)
 
     def _decide(self, chosen: Sequence[int], share: float, final: bool) -> None:
         """Give rows to those of the chosen contests that are clear, when a share of the budget is over; at the end to

@@ -118,12 +118,12 @@ class Session:
     def measure_overheads(self, groups: Sequence[Group]) -> None:
         """What a call that does nothing costs outside its own reading, before plugins enter the workers."""
         for group in groups:
-            calls = [_own(group.blank) for _ in range(input_sets(group))]
             sides = {_trust(timing): timing.side for timing in group.running}
             for trust in sorted(sides):
                 place = place_of(group, trust[0], sides[trust])
                 if place in self._overheads:
                     continue
+                calls = [_own(group.blank) for _ in range(input_sets(group))]
                 nothing = Task(Declaration(group.operator.name, trust[0], "nothing"), group.case)
                 try:
                     stage = self._stage(trust, sides[trust], calls)
