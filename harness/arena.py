@@ -6,7 +6,7 @@ import fcntl
 import mmap
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ MARGIN = 0xFF
 POISON = 0xA5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Region:
     """A stretch of the arena that the worker must leave as it is; `written` is what the supervisor wrote there."""
 
@@ -28,6 +28,10 @@ class Region:
     stop: int
     placed: Placed
     written: np.ndarray
+
+    def own(self) -> np.ndarray:
+        """The array as the supervisor wrote it: a view of `written`, which the worker does not reach."""
+        return replace(self.placed, offset=self.placed.offset - self.start).view(self.written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +117,9 @@ class Arena:
         self._regions.append(region)
         return region
 
-    def write(self, region: Region, places: np.ndarray, values: np.ndarray) -> None:
-        """Write new values at some places of a region, counted in the order of the array's elements."""
-        elements(region.placed.view(self.memory))[places] = values
-        inside = replace(region.placed, offset=region.placed.offset - region.start)
-        elements(inside.view(region.written))[places] = values
+    def shared(self, region: Region) -> np.ndarray:
+        """The array where the worker sees it."""
+        return region.placed.view(self.memory)
 
     def slot(self, count: int) -> Slot:
         """Room for an answer of `count` bytes, poisoned, with poisoned guard zones."""
@@ -132,11 +134,14 @@ class Arena:
         count = int(np.prod(shape)) * dtype.itemsize
         return self.memory[offset : offset + count].copy().view(dtype).reshape(tuple(shape))
 
-    def damage(self) -> str:
-        """What the worker changed that was not its to change, or an empty string."""
+    def damage(self, regions: Collection[Region] | None = None) -> str:
+        """What the worker changed that was not its to change, or an empty string; looked at are `regions` (None: all)
+        and the room for answers."""
         for number, region in enumerate(self._regions):
+            if regions is not None and region not in regions:
+                continue
             now = self.memory[region.start : region.stop]
-            if np.array_equal(now, region.written):
+            if _same(now, region.written):
                 continue
             places = np.flatnonzero(now != region.written)
             if bool(np.all((places < GUARD) | (places >= region.written.size - GUARD))):
@@ -164,6 +169,14 @@ def elements(array: np.ndarray) -> Any:
     """The elements of an array one after the other, to read and write by index: memory itself, where its order allows
     that, since numpy.flatiter takes ten times as long."""
     return array.reshape(-1) if array.flags.c_contiguous else array.flat
+
+
+def _same(left: np.ndarray, right: np.ndarray) -> bool:
+    """Whether two stretches of aligned bytes are equal; eight at a time, which needs an eighth of the memory."""
+    whole = left.size // 8 * 8
+    return np.array_equal(left[:whole].view(np.uint64), right[:whole].view(np.uint64)) and np.array_equal(
+        left[whole:], right[whole:]
+    )
 
 
 def placed_bytes(array: np.ndarray, layout: str = "contiguous") -> int:

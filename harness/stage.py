@@ -58,6 +58,8 @@ class Received:
     elapsed: Elapsed
     numbers: tuple[int, ...]
     """Which calls the answers belong to; one more than there were is the first answer as it was in the end."""
+    regions: frozenset[Region]
+    """Where the inputs of these calls lie."""
 
     def answer(self, number: int) -> Answer:
         return self.reply.answers[self.numbers.index(number)]
@@ -74,9 +76,10 @@ class Received:
             return None
         return self.arena.read(slot.start, shape, numpy_dtype(dtype))
 
-    def damage(self) -> str:
-        """What the worker changed in shared memory that was not its to change, or an empty string."""
-        return self.arena.damage()
+    def damage(self, *, everywhere: bool = True) -> str:
+        """What the worker changed in shared memory that was not its to change, or an empty string: everywhere, or in
+        the inputs of these calls and around the answers."""
+        return self.arena.damage(None if everywhere else self.regions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ class Stage:
         self._answer = {"shape": calls[0].expected.shape, "dtype": calls[0].answer_dtype}
         self._raised: dict[int, list[tuple[Write, np.ndarray, np.ndarray]]] = {}
         """By call: where elements are above all others now, and what was there before."""
+        self._pairs: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
         self._parts: dict[int, list[np.ndarray]] = {}
         self._largest: dict[int, float] = {}
         self._sizes = [_answer_bytes(call) for call in calls]
@@ -216,7 +220,8 @@ class Stage:
         order = [index for sample in samples for index in sample]
         chosen = [self.calls[index] for index in [*order, order[0]]]
         expected = [(call.expected.shape, call.answer_dtype) for call in chosen]
-        return Received(reply, arena, tuple(slots), tuple(expected), self.worker.elapsed, numbers)
+        regions = frozenset(region for index in used for region in self.regions[index])
+        return Received(reply, arena, tuple(slots), tuple(expected), self.worker.elapsed, numbers, regions)
 
     def touch(
         self,
@@ -238,10 +243,10 @@ class Stage:
                 write(places, values)
             raised = self._raised[index] = []
             same: dict[int, np.ndarray] = {}
-            for number, (array, region) in enumerate(zip(self.calls[index].inputs, self.regions[index], strict=True)):
+            for number, (array, shared) in enumerate(self._inputs(index)):
                 if not array.size:
                     continue
-                write = self._writer(array, region)
+                write = _writer(array, shared)
                 one = self._places(array.size, rng)
                 if fresh is not None:
                     # what was drawn together stays together: targets fit their inputs as they do everywhere
@@ -264,7 +269,7 @@ class Stage:
                     write(highest, ~before)
                     continue
                 raised.append((write, highest, before))
-                write(highest, self._above(array, region, before, rng))
+                write(highest, self._above(array, before, rng))
 
     def _outweigh(
         self, array: np.ndarray, write: Write, places: np.ndarray, heavy: Heavy, rng: np.random.Generator
@@ -276,21 +281,22 @@ class Stage:
         write(chosen, heavy.size * rng.uniform(0.9, 1.1, chosen.size))
         return write, chosen, before
 
-    def _above(self, array: np.ndarray, region: Region, before: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _inputs(self, index: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The inputs of a call, here and in the worker's memory. From the first time on those here are what the arena
+        holds them against: they change with no other call's."""
+        if index not in self._pairs:
+            regions, call = self.regions[index], self.calls[index]
+            self.calls[index] = replace(call, inputs=tuple(region.own() for region in regions))
+            shared = [self.worker.arena.shared(region) for region in regions]
+            self._pairs[index] = list(zip(self.calls[index].inputs, shared, strict=True))
+        return self._pairs[index]
+
+    def _above(self, array: np.ndarray, before: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Values greater than all others in an array, others each time; whole where its numbers are whole."""
-        top = self._top(array, region)
+        top = self._top(array)
         if array.dtype.kind == "f" and not np.all(before == np.rint(before)):
             return top + rng.uniform(8, 24, before.size)
         return top + rng.integers(8, 256) + rng.integers(0, 8, before.size)
-
-    def _writer(self, array: np.ndarray, region: Region) -> Callable[[np.ndarray, np.ndarray], None]:
-        """Writes elements into an input, and its copy in the worker's memory."""
-
-        def write(places: np.ndarray, values: np.ndarray) -> None:
-            elements(array)[places] = values
-            self.worker.arena.write(region, places, elements(array)[places])
-
-        return write
 
     def _places(self, size: int, rng: np.random.Generator) -> np.ndarray:
         """Different elements of an array of so many, at random and in order: one of the parts that all of them were
@@ -301,10 +307,21 @@ class Stage:
             self._parts[size] = [np.sort(shuffled[part::parts]) for part in range(parts)]
         return self._parts[size][int(rng.integers(len(self._parts[size])))]
 
-    def _top(self, array: np.ndarray, region: Region) -> float:
-        if id(region) not in self._largest:
-            self._largest[id(region)] = float(np.max(array, initial=0))
-        return self._largest[id(region)]
+    def _top(self, array: np.ndarray) -> float:
+        if id(array) not in self._largest:
+            self._largest[id(array)] = float(np.max(array, initial=0))
+        return self._largest[id(array)]
+
+
+def _writer(array: np.ndarray, shared: np.ndarray) -> Write:
+    """Writes elements into an input, and into what the worker sees of it."""
+    here, there = elements(array), elements(shared)
+
+    def write(places: np.ndarray, values: np.ndarray) -> None:
+        here[places] = values
+        there[places] = here[places]
+
+    return write
 
 
 def _answer_bytes(call: Truth) -> int:

@@ -250,9 +250,12 @@ def test_what_the_worker_may_not_change_is_noticed() -> None:
 
 def test_what_the_supervisor_writes_is_no_damage() -> None:
     arena, region, _ = staged()
-    arena.write(region, np.array([0, 9]), np.array([5, 6], np.float32))
+    for array in (arena.shared(region), region.own()):
+        array[[0, 9]] = 5, 6
     assert region.placed.view(arena.memory)[[0, 9]].tolist() == [5, 6]
     assert arena.damage() == ""
+    region.own()[3] = 7
+    assert "modified its input 0" in arena.damage({region}) and not arena.damage(()), "only where it was asked for"
     arena.close()
 
 

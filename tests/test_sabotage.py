@@ -834,9 +834,9 @@ def _touched(
 ) -> tuple[np.ndarray, ...]:
     """The inputs after what the session changes between bursts."""
     stage = object.__new__(Stage)  # its memory is none: only what it does to the inputs is looked at
-    stage.worker = SimpleNamespace(arena=SimpleNamespace(write=lambda *_: None))
-    stage.calls = [Truth(case, tuple(array.copy() for array in inputs), np.zeros(()), np.zeros(()))]
-    stage.regions = [[object() for _ in inputs]]
+    own = tuple(array.copy() for array in inputs)
+    stage.calls = [Truth(case, own, np.zeros(()), np.zeros(()))]
+    stage._pairs = {0: [(array, array.copy()) for array in own]}
     stage._raised, stage._largest, stage._parts = {}, {}, {}
     fresh = timed_inputs(operator, case, np.random.default_rng(seed + 1)) if operator.redraw else None
     stage.touch(np.random.default_rng(seed), [0], fresh, heavy_of(operator, case))

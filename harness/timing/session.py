@@ -123,7 +123,7 @@ class Session:
                 place = place_of(group, trust[0], sides[trust])
                 if place in self._overheads:
                     continue
-                calls = [_own(group.blank) for _ in range(input_sets(group))]
+                calls = [group.blank] * input_sets(group)
                 nothing = Task(Declaration(group.operator.name, trust[0], "nothing"), group.case)
                 try:
                     stage = self._stage(trust, sides[trust], calls)
@@ -300,7 +300,7 @@ class Session:
         task, side = turn.timing.task, turn.timing.side
         trust = _trust(turn.timing)
         if trust not in self._stages:  # the first of its kind, or the first after the worker was lost
-            self._stages[trust] = self._stage(trust, side, [_own(call) for call in calls])
+            self._stages[trust] = self._stage(trust, side, calls)
         stage = self._stages[trust]
         gpu_before = None
         if rng is not None:
@@ -369,11 +369,6 @@ class Session:
 
     def close(self) -> None:
         self.workers.close()
-
-
-def _own(call: Truth) -> Truth:
-    """A call whose inputs change with no other's."""
-    return replace(call, inputs=tuple(array.copy() for array in call.inputs))
 
 
 def _trust(timing: Timing) -> Trust:

@@ -172,9 +172,10 @@ class Turn:
             if place < KEPT:
                 # the inputs change before the next burst
                 inputs = tuple(array.copy() for array in inputs)
-                self._kept[place : place + 1] = [_answered(received, samples, chosen, inputs)]
+                self._kept[place : place + 1] = [_answered(received, samples, chosen, inputs, everywhere=False)]
             return False
-        self.judge(_answered(received, samples, chosen, inputs))
+        # the end of its turn looks everywhere
+        self.judge(_answered(received, samples, chosen, inputs, everywhere=rng is None))
         return True
 
     def judge_kept(self, most: int) -> None:
@@ -250,13 +251,18 @@ class Turn:
 
 
 def _answered(
-    received: Received, samples: Sequence[Sequence[int]], chosen: Chosen, inputs: tuple[np.ndarray, ...]
+    received: Received,
+    samples: Sequence[Sequence[int]],
+    chosen: Chosen,
+    inputs: tuple[np.ndarray, ...],
+    *,
+    everywhere: bool,
 ) -> Answered:
     """One answer of a burst as it was received; what is read of it is a copy."""
     number, last = chosen.number, sum(len(sample) for sample in samples) - 1
     array = received.read(number)
     again = number != last and array is not None and bool(same_bits(array, received.read(last)))
-    return Answered(inputs, received.answer(number), array, again, received.damage())
+    return Answered(inputs, received.answer(number), array, again, received.damage(everywhere=everywhere))
 
 
 def claimed(reply: Reply) -> Claimed:
