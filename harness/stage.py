@@ -33,6 +33,7 @@ PLAIN = ("normal", "uniform")
 """Families of values that are about nothing else."""
 
 
+Message = dict[str, Any]
 Write = Callable[[np.ndarray, np.ndarray], None]
 """Writes values at places of an input."""
 
@@ -172,56 +173,26 @@ class Stage:
 
         Raises WorkerFailure if the worker is lost, Refused if it did not run the task.
         """
-        executed = sum(len(sample) for sample in samples)
-        slots = [*self._slots[:executed], self._slots[-1]]  # the last one is for the answer that is held to the end
-        arena = self.worker.arena
-        used = sorted({index for sample in samples for index in sample})
-        request = {
-            "do": "run",
-            "arena_bytes": arena.bytes,
+        return Asked(self, task, registry, [samples], deadline_s, poison=poison).step(called, wanted)
+
+    def message(
+        self, task: Task, registry: Registry, used: Sequence[int], slots: Sequence[Slot], poison: bool
+    ) -> Message:
+        """What a request says of the calls at the indexes `used`, whose answers have their room in `slots`."""
+        return {
+            "arena_bytes": self.worker.arena.bytes,
             "backend": _backend_message(registry, task),
             "target": _target_message(task),
             "case": _case_message(task.case),
             "answer": self._answer,
             "calls": [self._messages[index] for index in used],
-            "samples": [[used.index(index) for index in sample] for sample in samples],
             "slots": [[slot.start, slot.stop] for slot in slots],
             "poison_bytes": sorted({size for size in self._sizes if size and poison}),
         }
 
-        said: list[bool] = []
-
-        def over() -> Sequence[int] | None:
-            said.append(True)
-            called()
-            for number in range(executed + 1) if wanted is None else wanted:
-                # an answer that lies in the slot already was never in memory of its own; the last one is copied at once
-                if number != executed - 1:
-                    arena.memory[slots[number].start : slots[number].stop] = POISON
-            return wanted
-
-        message = self.worker.ask(request, deadline_s, over)
-        if "unsupported" in message:
-            raise Refused("unsupported", text_of(message["unsupported"]) or "no reason was given")
-        if "failure" in message:
-            kind = "out_of_memory" if message.get("failure_kind") == "out_of_memory" else "error"
-            raise Refused(kind, text_of(message["failure"]))
-        try:
-            numbers = tuple(range(executed + 1)) if wanted is None else tuple(wanted)
-            reply = reply_from(message, len(numbers), len(samples))
-            if not said:
-                raise WireError("it did not say when its calls were over")
-            has_timer = registry.backends[task.declaration.backend].has_timer
-            if not has_timer and any(one is not None for one in reply.device_ns):
-                raise WireError("a device's time from a backend that has no clock of its own")
-        except WireError as error:
-            self.worker.close()
-            raise WorkerFailure("untrusted", str(error)) from None
-        order = [index for sample in samples for index in sample]
-        chosen = [self.calls[index] for index in [*order, order[0]]]
-        expected = [(call.expected.shape, call.answer_dtype) for call in chosen]
-        regions = frozenset(region for index in used for region in self.regions[index])
-        return Received(reply, arena, tuple(slots), tuple(expected), self.worker.elapsed, numbers, regions)
+    def slots(self, first: int, executed: int) -> list[Slot]:
+        """Room for the answers of so many calls, and for the one that is held to the end."""
+        return self._slots[first : first + executed + 1]
 
     def touch(
         self,
@@ -311,6 +282,105 @@ class Stage:
         if id(array) not in self._largest:
             self._largest[id(array)] = float(np.max(array, initial=0))
         return self._largest[id(array)]
+
+
+class Asked:
+    """Calls of one request, which run step by step. With one step they are set out when they are run; those of several
+    lie ready in the worker from the beginning on (`opening_ns` is what that took, by the supervisor's clock), so that
+    other workers', or other requests', can run between them."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        task: Task,
+        registry: Registry,
+        steps: Sequence[Sequence[Sequence[int]]],
+        deadline_s: float,
+        *,
+        poison: bool = True,
+        ready: bool = False,
+        first_slot: int = 0,
+    ) -> None:
+        """`steps` are lists of samples, each a list of indexes of calls; with `ready` the calls of a single one lie
+        ready, too. Requests that are open at a time have different calls, and slots from `first_slot` on for their
+        answers and one more. Raises WorkerFailure if the worker is lost, Refused if it does not run the task."""
+        self._stage = stage
+        self._has_timer = registry.backends[task.declaration.backend].has_timer
+        self._deadline_s = deadline_s
+        self._steps = steps
+        self._order = [index for samples in steps for sample in samples for index in sample]
+        self._used = sorted(set(self._order))
+        self._done = self._ran = 0
+        self._newest: set[int] = set()
+        """The last calls of the steps so far: their answers are copied at once."""
+        self._slots = stage.slots(first_slot, len(self._order))
+        self._message: Message = stage.message(task, registry, self._used, self._slots, poison)
+        self.opening_ns = 0
+        if ready or len(steps) > 1:
+            key = {"key": first_slot}
+            _asked(stage.worker, {"do": "open", **key, **self._message}, deadline_s)
+            self.opening_ns = stage.worker.elapsed.all_ns
+            self._message = {"do": "step", **key}
+        else:
+            self._message["do"] = "run"
+
+    def step(self, called: Callable[[], None] = lambda: None, wanted: Sequence[int] | None = ()) -> Received:
+        """Run the next step. `called` is called when the worker says that its calls are over, and only then it learns
+        which answers are `wanted` (positions in the order of all calls so far; None: all), of which the number behind
+        the last is the first one again."""
+        stage, samples = self._stage, self._steps[self._done]
+        self._ran += sum(len(sample) for sample in samples)
+        self._newest.add(self._ran - 1)
+        slots, arena = self._slots, stage.worker.arena
+        numbers = tuple(range(self._ran + 1)) if wanted is None else tuple(wanted)
+        said: list[bool] = []
+
+        def over() -> Sequence[int] | None:
+            said.append(True)
+            called()
+            for number in numbers:
+                # an answer that lies in the slot already was never in memory of its own; the last one is copied at once
+                if number not in self._newest:
+                    arena.memory[slots[number].start : slots[number].stop] = POISON
+            return wanted
+
+        places = {index: place for place, index in enumerate(self._used)}
+        message = _asked(
+            stage.worker,
+            {**self._message, "samples": [[places[index] for index in sample] for sample in samples]},
+            self._deadline_s,
+            over,
+        )
+        self._done += 1
+        try:
+            reply = reply_from(message, len(numbers), len(samples))
+            if not said:
+                raise WireError("it did not say when its calls were over")
+            if not self._has_timer and any(one is not None for one in reply.device_ns):
+                raise WireError("a device's time from a backend that has no clock of its own")
+        except WireError as error:
+            stage.worker.close()
+            raise WorkerFailure("untrusted", str(error)) from None
+        chosen = [stage.calls[index] for index in [*self._order[: self._ran], self._order[0]]]
+        expected = [(call.expected.shape, call.answer_dtype) for call in chosen]
+        regions = frozenset(region for index in self._used for region in stage.regions[index])
+        return Received(reply, arena, tuple(slots), tuple(expected), stage.worker.elapsed, numbers, regions)
+
+
+def _asked(
+    worker: WorkerProcess,
+    message: Message,
+    deadline_s: float,
+    over: Callable[[], Sequence[int] | None] = lambda: None,
+) -> dict[str, Any]:
+    """The reply to a request; raises Refused where the worker did not run the task."""
+    reply = worker.ask(message, deadline_s, over)
+    if "unsupported" in reply:
+        raise Refused("unsupported", text_of(reply["unsupported"]) or "no reason was given")
+    if "failure" in reply:
+        kind = "out_of_memory" if reply.get("failure_kind") == "out_of_memory" else "error"
+        raise Refused(kind, text_of(reply["failure"]))
+    return reply
 
 
 def _writer(array: np.ndarray, shared: np.ndarray) -> Write:

@@ -55,6 +55,21 @@ _POPULATE = getattr(mmap, "MAP_POPULATE", 0)
 Call = tuple[Callable[..., Any], list[Any], dict[str, Any]]
 
 
+class Opened(NamedTuple):
+    """A request whose calls are set out; what has run of it, call by call; and the answers that were copied at once."""
+
+    calls: list[Call]
+    placed: list[list[np.ndarray]]
+    slots: list[list[int]]
+    backend: Backend
+    reader: DeviceReader | None
+    declared: Implementation
+    prepare_ns: int | None
+    order: list[int]
+    results: list[Any]
+    copied: dict[int, dict[str, Any]]
+
+
 class Worker:
     """The state of a worker process: its shared memory, and the modules that it has imported."""
 
@@ -66,6 +81,8 @@ class Worker:
         self._backends: dict[str, Backend] = {}
         self._readers: dict[str, DeviceReader | None] = {}
         self._prepared: dict[tuple[str, ...], tuple[Callable[..., Any], int | None]] = {}
+        self._opened: dict[int, Opened] = {}
+        """By key: requests that run step by step."""
         self._served = 0
         self._state = (*process_state(), ("context of the device", True))
 
@@ -74,7 +91,12 @@ class Worker:
             case "read":
                 return {"modules": read_modules(request["modules"], request["placeholders"])}
             case "run":
-                return self._run(request)
+                return self._run(request, self._open(request))
+            case "open":
+                self._opened[request["key"]] = self._open(request)
+                return {}
+            case "step":
+                return self._run(request, self._opened.pop(request["key"]))
             case "trim":
                 _trim()
                 return {}
@@ -83,7 +105,8 @@ class Worker:
                 return {"missing": backend.missing(), "versions": backend.versions()}
         raise wire.WireError(f"a request to {request['do']!r}")
 
-    def _run(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _open(self, request: dict[str, Any]) -> Opened:
+        """Set the calls of a request out. Raises Unsupported if the implementation refuses the case."""
         if request["arena_bytes"] != self._memory.size:
             mapped = mmap.mmap(self._arena, request["arena_bytes"], flags=mmap.MAP_SHARED | _POPULATE)
             self._memory = np.frombuffer(mapped, np.uint8)
@@ -96,18 +119,42 @@ class Worker:
         if case.dtype not in backend.dtypes:
             refused = f"{backend.name} has no {case.dtype}"
         if refused:
-            return {"unsupported": str(refused)[: wire.LONGEST_TEXT]}
-        try:
-            function, prepare_ns = self._prepare(declared, case, target)
-            calls = [self._call(declared, function, call, backend) for call in request["calls"]]
-            if backend.work:
-                backend.work()
-            answers, readings = self._time(request, calls, backend, reader)
-        except Unsupported as refusal:
-            return {"unsupported": str(refusal)}
+            raise Unsupported(str(refused)[: wire.LONGEST_TEXT])
+        function, prepare_ns = self._prepare(declared, case, target)
+        placed = [self._placed(call) for call in request["calls"]]
+        described = zip(request["calls"], placed, strict=True)
+        calls = [self._call(declared, function, call, arrays, backend) for call, arrays in described]
+        if backend.work:
+            backend.work()
+        _poison(request["poison_bytes"], len(request["slots"]) - 1)
+        return Opened(calls, placed, request["slots"], backend, reader, declared, prepare_ns, [], [], {})
+
+    def _run(self, request: dict[str, Any], opened: Opened) -> dict[str, Any]:
+        """Run the samples in order, each a list of calls between readings of both clocks; then copy the answers out
+        that are wanted. Unless it is the last one, the request stays open for the next step.
+
+        Nothing happens between the samples: a library's threads go to sleep in a pause, and waking them would be
+        measured instead of the kernel. All answers live until the end, so none can share memory with another.
+        """
+        backend = opened.backend
+        samples = [[opened.calls[index] for index in sample] for sample in request["samples"]]
+        readings = [clocked(sample, backend.wait, opened.reader) for sample in samples]
+        opened.order.extend(index for sample in request["samples"] for index in sample)
+        opened.results.extend(result for reading in readings for result in reading.answers)
+        wire.send(self._connection, {"called": request["number"]})
+        # before it is said what is wanted: a thread that still works on this one has no time to finish it
+        newest = len(opened.results) - 1
+        opened.copied[newest] = self._copied(opened, newest)
+        answers = [
+            opened.copied[position] if position in opened.copied else self._copied(opened, position)
+            for position in self._wanted(len(opened.results))
+        ]
         # array functions of a library launch what the device does not see
-        work = list(backend.work()) if backend.work and declared.sources else None
-        self._tidy()
+        work = list(backend.work()) if backend.work and opened.declared.sources else None
+        if len(opened.results) < len(opened.slots) - 1:
+            self._opened[request["key"]] = opened
+        else:
+            self._tidy()
         return {
             "device": work,
             "answers": answers,
@@ -115,40 +162,17 @@ class Worker:
             "cpu_ns": [one.cpu_ns for one in readings],
             "device_ns": [one.device_ns for one in readings],
             "usage": [one.usage for one in readings],
-            "prepare_ns": prepare_ns,
+            "prepare_ns": opened.prepare_ns,
             "state_changes": changes(self._state, (*process_state(), ("context of the device", works(backend)))),
         }
 
-    def _time(
-        self, request: dict[str, Any], calls: list[Call], backend: Backend, reader: DeviceReader | None
-    ) -> tuple[list[dict[str, Any]], list[Reading]]:
-        """Run the samples in order, each a list of calls between readings of both clocks; then copy the answers out.
-
-        Nothing happens between the samples: a library's threads go to sleep in a pause, and waking them would be
-        measured instead of the kernel. All answers live until the end, so none can share memory with another.
-        """
-        samples = [[calls[index] for index in sample] for sample in request["samples"]]
-        placed = [self._placed(call) for call in request["calls"]]
-        _poison(request["poison_bytes"], sum(map(len, samples)))
-        readings = [clocked(sample, backend.wait, reader) for sample in samples]
-        results = [result for reading in readings for result in reading.answers]
-        order = [index for sample in request["samples"] for index in sample]
-
-        def copy_out(position: int) -> dict[str, Any]:
-            index = order[position]
-            held = results[position], calls[index][1], placed[index]
-            return self._copy_out(*held, request["slots"][position], backend)
-
-        wire.send(self._connection, {"called": request["number"]})
-        # before it is said what is wanted: a thread that still works on this one has no time to finish it
-        last = copy_out(len(results) - 1)
-        answers = []
-        for position in self._wanted(len(results)):
-            if position == len(results):
-                answers.append(self._copy_out(results[0], [], [], request["slots"][position], backend))
-            else:
-                answers.append(last if position == len(results) - 1 else copy_out(position))
-        return answers, readings
+    def _copied(self, opened: Opened, position: int) -> dict[str, Any]:
+        """Copy the result at a position into its slot; the number behind the last is the first one as it is now."""
+        slot, backend = opened.slots[position], opened.backend
+        if position == len(opened.results):
+            return self._copy_out(opened.results[0], [], [], slot, backend)
+        index = opened.order[position]
+        return self._copy_out(opened.results[position], opened.calls[index][1], opened.placed[index], slot, backend)
 
     def _wanted(self, count: int) -> list[int]:
         """Which of the results the supervisor wants to see: it says so when it has heard that the calls are over. The
@@ -198,9 +222,14 @@ class Worker:
         return [wire.Placed.from_message(one).view(self._memory) for one in call["inputs"]]
 
     def _call(
-        self, declared: Implementation, function: Callable[..., Any], call: dict[str, Any], backend: Backend
+        self,
+        declared: Implementation,
+        function: Callable[..., Any],
+        call: dict[str, Any],
+        placed: list[np.ndarray],
+        backend: Backend,
     ) -> Call:
-        arrays = [backend.from_host(one) for one in self._placed(call)]
+        arrays = [backend.from_host(one) for one in placed]
         wanted = call["gradient"]
         if wanted is not None:
             function = _gradient(declared, function, backend, wanted["input"], wanted["position"], call["passes"])
@@ -363,6 +392,8 @@ def main(arguments: list[str]) -> None:
     while (request := wire.receive(connection)) is not None:
         try:
             reply = worker.serve(request)
+        except Unsupported as refusal:
+            reply = {"unsupported": str(refusal)}
         except Exception as error:
             kind = "out_of_memory" if is_out_of_memory(error) else "error"
             reply = {"failure": Raised(error).text, "failure_kind": kind}
