@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.declare import Case, Operator, Probe
+from harness.heavy import outweighed_inputs
 from harness.judge.diagnosis import diagnose
 from harness.judge.truth import Truth, derived, draw_inputs, generator, gradient_truth, has_gradient, in_parts, truth
 from harness.judge.verdict import Judged, Verdict, broken_law, judge_answer, same_bits, worst_of
 from harness.plan import Task
 from harness.process import WorkerProcess
 from harness.registry import Registry
-from harness.stage import Received, Refused, Stage, outweighed_inputs
+from harness.stage import Received, Refused, Stage
 
 LARGE = 1 << 16
 """Elements above which a case is not also put to the laws: its own answers are judged, on every draw."""

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from harness.arena import POISON, Arena, Region, Slot, elements, placed_bytes, slot_bytes
-from harness.declare import Case, Operator
-from harness.judge.truth import Truth, draw_inputs
+from harness.declare import Case
+from harness.heavy import HEAVY, Heavy
+from harness.judge.truth import Truth
 from harness.plan import Task
-from harness.precision import format_of, is_float, numpy_dtype
+from harness.precision import numpy_dtype
 from harness.process import Elapsed, WorkerFailure, WorkerProcess
 from harness.registry import Registry
 from harness.wire import GUARD, Answer, Reply, WireError, reply_from, text_of
@@ -23,15 +24,6 @@ remembering answers and working out the difference is no shorter way."""
 FEWEST_TOUCHED = 16
 RAISED = 16
 """At most so many of them become greater than all others."""
-LONG = 1 << 14
-"""Terms from which on a few have to outweigh all others: added up in any order, a part of them is as near as the whole.
-"""
-HEAVY = 3
-"""So many of the terms outweigh the others: each is more than the bound of all (29 % for two million of them in any
-order), and an odd number has no two equal halves."""
-PLAIN = ("normal", "uniform")
-"""Families of values that are about nothing else."""
-
 
 Message = dict[str, Any]
 Write = Callable[[np.ndarray, np.ndarray], None]
@@ -81,47 +73,6 @@ class Received:
         """What the worker changed in shared memory that was not its to change, or an empty string: everywhere, or in
         the inputs of these calls and around the answers."""
         return self.arena.damage(None if everywhere else self.regions)
-
-
-@dataclass(frozen=True, slots=True)
-class Heavy:
-    """Elements of the first input that outweigh all others: one of so many is a term, and they are so large."""
-
-    elements_per_term: int
-    size: float
-
-
-def heavy_of(operator: Operator, case: Case) -> Heavy | None:
-    """What a part of the terms cannot stand for, where one answer has many of them; else None."""
-    if operator.outweighs is None or operator.terms is None or case.values == "integers":  # judged without error
-        return None
-    terms = operator.terms(case)
-    if terms < LONG:
-        return None
-    size = operator.outweighs(terms)
-    # an infinity, or what a half type adds up to one, would be the answer to all inputs
-    if is_float(case.dtype) and not HEAVY * size * 2.2 <= format_of(case.dtype).largest:
-        return None
-    return Heavy(max(1, int(np.prod(case.shapes[0])) // terms), size)
-
-
-def timed_inputs(operator: Operator, case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Inputs of a timed call: as its case has them, or with small terms, which a few are to outweigh."""
-    if operator.light and heavy_of(operator, case) is not None:
-        case = replace(case, values=operator.light)
-    return draw_inputs(operator, case, rng)
-
-
-def outweighed_inputs(operator: Operator, case: Case, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Inputs in which a few terms outweigh all others, where sums are long and numbers plain; else as the case says."""
-    heavy = heavy_of(operator, case)
-    if heavy is None or case.values not in PLAIN or case.layout == "expanded":
-        return draw_inputs(operator, case, rng)
-    first, *others = timed_inputs(operator, case, rng)
-    first = first.copy()
-    places = rng.integers(0, first.size, HEAVY * heavy.elements_per_term)
-    first.reshape(-1)[places] = heavy.size * rng.uniform(0.9, 1.1, places.size)
-    return first, *others
 
 
 class Stage:
@@ -285,9 +236,9 @@ class Stage:
 
 
 class Asked:
-    """Calls of one request, which run step by step. With one step they are set out when they are run; those of several
-    lie ready in the worker from the beginning on (`opening_ns` is what that took, by the supervisor's clock), so that
-    other workers', or other requests', can run between them."""
+    """Calls of one request, which run step by step. A single step is set out and run at once. Those of several lie
+    ready in the worker before the first one (`opening_ns` is what that took, by the supervisor's clock), so that steps
+    of other requests can come between them; their answers live until the next request in the same slots."""
 
     def __init__(
         self,
@@ -301,19 +252,16 @@ class Asked:
         ready: bool = False,
         first_slot: int = 0,
     ) -> None:
-        """`steps` are lists of samples, each a list of indexes of calls; with `ready` the calls of a single one lie
-        ready, too. Requests that are open at a time have different calls, and slots from `first_slot` on for their
-        answers and one more. Raises WorkerFailure if the worker is lost, Refused if it does not run the task."""
+        """`steps` are lists of samples, each a list of indexes of calls; with `ready` a single one lies ready, too.
+        Requests that are open at a time have other calls, and other slots: of each step's answers and one more, from
+        `first_slot` on. Raises WorkerFailure if the worker is lost, Refused if it does not run the task."""
         self._stage = stage
         self._has_timer = registry.backends[task.declaration.backend].has_timer
         self._deadline_s = deadline_s
-        self._steps = steps
-        self._order = [index for samples in steps for sample in samples for index in sample]
-        self._used = sorted(set(self._order))
-        self._done = self._ran = 0
-        self._newest: set[int] = set()
-        """The last calls of the steps so far: their answers are copied at once."""
-        self._slots = stage.slots(first_slot, len(self._order))
+        self._left = list(steps)
+        self._used = sorted({index for samples in steps for sample in samples for index in sample})
+        most = max(sum(len(sample) for sample in samples) for samples in steps)
+        self._slots = stage.slots(first_slot, most)
         self._message: Message = stage.message(task, registry, self._used, self._slots, poison)
         self.opening_ns = 0
         if ready or len(steps) > 1:
@@ -324,15 +272,13 @@ class Asked:
         else:
             self._message["do"] = "run"
 
-    def step(self, called: Callable[[], None] = lambda: None, wanted: Sequence[int] | None = ()) -> Received:
-        """Run the next step. `called` is called when the worker says that its calls are over, and only then it learns
-        which answers are `wanted` (positions in the order of all calls so far; None: all), of which the number behind
-        the last is the first one again."""
-        stage, samples = self._stage, self._steps[self._done]
-        self._ran += sum(len(sample) for sample in samples)
-        self._newest.add(self._ran - 1)
-        slots, arena = self._slots, stage.worker.arena
-        numbers = tuple(range(self._ran + 1)) if wanted is None else tuple(wanted)
+    def step(self, called: Callable[[], None], wanted: Sequence[int] | None) -> Received:
+        """Run the next step. `called` is called when the worker says that the calls are over, and only then it learns
+        which answers are `wanted` (positions in the order of the step's calls; None: all, and the first one again)."""
+        stage, samples, slots = self._stage, self._left.pop(0), self._slots
+        executed = sum(len(sample) for sample in samples)
+        arena = stage.worker.arena
+        numbers = tuple(range(executed + 1)) if wanted is None else tuple(wanted)
         said: list[bool] = []
 
         def over() -> Sequence[int] | None:
@@ -340,18 +286,13 @@ class Asked:
             called()
             for number in numbers:
                 # an answer that lies in the slot already was never in memory of its own; the last one is copied at once
-                if number not in self._newest:
+                if number != executed - 1:
                     arena.memory[slots[number].start : slots[number].stop] = POISON
             return wanted
 
         places = {index: place for place, index in enumerate(self._used)}
-        message = _asked(
-            stage.worker,
-            {**self._message, "samples": [[places[index] for index in sample] for sample in samples]},
-            self._deadline_s,
-            over,
-        )
-        self._done += 1
+        numbered = [[places[index] for index in sample] for sample in samples]
+        message = _asked(stage.worker, {**self._message, "samples": numbered}, self._deadline_s, over)
         try:
             reply = reply_from(message, len(numbers), len(samples))
             if not said:
@@ -361,9 +302,10 @@ class Asked:
         except WireError as error:
             stage.worker.close()
             raise WorkerFailure("untrusted", str(error)) from None
-        chosen = [stage.calls[index] for index in [*self._order[: self._ran], self._order[0]]]
+        order = [index for sample in samples for index in sample]
+        chosen = [stage.calls[index] for index in [*order, order[0]]]
         expected = [(call.expected.shape, call.answer_dtype) for call in chosen]
-        regions = frozenset(region for index in self._used for region in stage.regions[index])
+        regions = frozenset(region for index in order for region in stage.regions[index])
         return Received(reply, arena, tuple(slots), tuple(expected), stage.worker.elapsed, numbers, regions)
 
 

@@ -56,7 +56,7 @@ Call = tuple[Callable[..., Any], list[Any], dict[str, Any]]
 
 
 class Opened(NamedTuple):
-    """A request whose calls are set out; what has run of it, call by call; and the answers that were copied at once."""
+    """A request whose calls are set out, and the answers that it has given so far."""
 
     calls: list[Call]
     placed: list[list[np.ndarray]]
@@ -65,9 +65,7 @@ class Opened(NamedTuple):
     reader: DeviceReader | None
     declared: Implementation
     prepare_ns: int | None
-    order: list[int]
-    results: list[Any]
-    copied: dict[int, dict[str, Any]]
+    answers: list[Any]
 
 
 class Worker:
@@ -82,7 +80,7 @@ class Worker:
         self._readers: dict[str, DeviceReader | None] = {}
         self._prepared: dict[tuple[str, ...], tuple[Callable[..., Any], int | None]] = {}
         self._opened: dict[int, Opened] = {}
-        """By key: requests that run step by step."""
+        """By key: requests that run step by step, until the next one of the same key."""
         self._served = 0
         self._state = (*process_state(), ("context of the device", True))
 
@@ -93,10 +91,11 @@ class Worker:
             case "run":
                 return self._run(request, self._open(request))
             case "open":
+                self._opened.pop(request["key"], None)  # its answers make room
                 self._opened[request["key"]] = self._open(request)
                 return {}
             case "step":
-                return self._run(request, self._opened.pop(request["key"]))
+                return self._run(request, self._opened[request["key"]])
             case "trim":
                 _trim()
                 return {}
@@ -127,11 +126,11 @@ class Worker:
         if backend.work:
             backend.work()
         _poison(request["poison_bytes"], len(request["slots"]) - 1)
-        return Opened(calls, placed, request["slots"], backend, reader, declared, prepare_ns, [], [], {})
+        return Opened(calls, placed, request["slots"], backend, reader, declared, prepare_ns, [])
 
     def _run(self, request: dict[str, Any], opened: Opened) -> dict[str, Any]:
         """Run the samples in order, each a list of calls between readings of both clocks; then copy the answers out
-        that are wanted. Unless it is the last one, the request stays open for the next step.
+        that are wanted.
 
         Nothing happens between the samples: a library's threads go to sleep in a pause, and waking them would be
         measured instead of the kernel. All answers live until the end, so none can share memory with another.
@@ -139,22 +138,25 @@ class Worker:
         backend = opened.backend
         samples = [[opened.calls[index] for index in sample] for sample in request["samples"]]
         readings = [clocked(sample, backend.wait, opened.reader) for sample in samples]
-        opened.order.extend(index for sample in request["samples"] for index in sample)
-        opened.results.extend(result for reading in readings for result in reading.answers)
+        results = [result for reading in readings for result in reading.answers]
+        opened.answers.extend(results)
+        order = [index for sample in request["samples"] for index in sample]
+
+        def copied(position: int) -> dict[str, Any]:
+            slot = opened.slots[position]
+            if position == len(results):  # the first one, as it is now
+                return self._copy_out(results[0], [], [], slot, backend)
+            index = order[position]
+            return self._copy_out(results[position], opened.calls[index][1], opened.placed[index], slot, backend)
+
         wire.send(self._connection, {"called": request["number"]})
         # before it is said what is wanted: a thread that still works on this one has no time to finish it
-        newest = len(opened.results) - 1
-        opened.copied[newest] = self._copied(opened, newest)
-        answers = [
-            opened.copied[position] if position in opened.copied else self._copied(opened, position)
-            for position in self._wanted(len(opened.results))
-        ]
+        last = copied(len(results) - 1)
+        wanted = self._wanted(len(results))
+        answers = [last if position == len(results) - 1 else copied(position) for position in wanted]
         # array functions of a library launch what the device does not see
         work = list(backend.work()) if backend.work and opened.declared.sources else None
-        if len(opened.results) < len(opened.slots) - 1:
-            self._opened[request["key"]] = opened
-        else:
-            self._tidy()
+        self._tidy()
         return {
             "device": work,
             "answers": answers,
@@ -165,14 +167,6 @@ class Worker:
             "prepare_ns": opened.prepare_ns,
             "state_changes": changes(self._state, (*process_state(), ("context of the device", works(backend)))),
         }
-
-    def _copied(self, opened: Opened, position: int) -> dict[str, Any]:
-        """Copy the result at a position into its slot; the number behind the last is the first one as it is now."""
-        slot, backend = opened.slots[position], opened.backend
-        if position == len(opened.results):
-            return self._copy_out(opened.results[0], [], [], slot, backend)
-        index = opened.order[position]
-        return self._copy_out(opened.results[position], opened.calls[index][1], opened.placed[index], slot, backend)
 
     def _wanted(self, count: int) -> list[int]:
         """Which of the results the supervisor wants to see: it says so when it has heard that the calls are over. The

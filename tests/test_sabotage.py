@@ -23,12 +23,13 @@ from harness.cases.softmax import softmax
 
 from harness.cuda import building
 from harness.declare import Accumulation, Case, Operator, Tree
+from harness.heavy import PLAIN, heavy_of, outweighed_inputs, timed_inputs
 from harness.judge.compare import compare
 from harness.judge.truth import Truth, draw_inputs, generator, truth
 from harness.judge.verdict import Verdict
 from harness.plan import Task, plan
 from harness.registry import Registry, load
-from harness.stage import PLAIN, Stage, heavy_of, outweighed_inputs, timed_inputs
+from harness.stage import Stage
 from harness.supervisor import Supervisor
 from harness.timing.groups import Settings, Timing, group_tasks
 from harness.timing.session import time_groups

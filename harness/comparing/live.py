@@ -119,6 +119,7 @@ def _settings(contests: Sequence[Contest], effort: Effort) -> Settings:
         variables=ONE_WORKER if together else {},
         pinned=True,
         warm_up_s=0.0,
+        abreast=True,
     )
 
 

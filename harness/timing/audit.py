@@ -51,6 +51,8 @@ class Overhead:
     copying: Cost
     beside: Cost = Cost(0.0, 0.0)
     """Of a device with a clock of its own: the wall's time less the device's."""
+    opening: Cost = Cost(0.0, 0.0)
+    """Setting the calls of a request out, where that is done before its first step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,15 @@ class Audit:
     overhead: Overhead
     calls: int = 1
     _requests: list[_Request] = field(default_factory=list)
+    _openings: list[tuple[float, int]] = field(default_factory=list)
+    """Nanoseconds per call that are unexplained, and the number of calls."""
+
+    def add_opening(self, elapsed_ns: int, waited_ns: int, run_ns: int | None, calls: int) -> None:
+        """What setting so many calls out took by the supervisor's clock, for how long it and the worker waited for a
+        core meanwhile, and for how long all of the worker's threads ran."""
+        if _is_clean(elapsed_ns, waited_ns):
+            taken = max(elapsed_ns, run_ns or 0)
+            self._openings.append(((taken - self.overhead.opening.of(calls)) / calls, calls))
 
     def add(
         self,
@@ -144,6 +155,14 @@ class Audit:
                     f"it claims {claimed / 1e3:.1f} us per call, but {what} {hidden / 1e3:.1f} us per call more went "
                     "by: work is hidden from the worker's clock"
                 )
+        fewest = min((calls for _, calls in self._openings), default=1)
+        opening = self.overhead.opening.of(fewest) / fewest
+        hidden = _hidden([one for one, _ in self._openings], fewest, opening, CALLS_SHARE * claimed)
+        if not hidden <= 0.0:
+            return (
+                f"it claims {claimed / 1e3:.1f} us per call, but {hidden / 1e3:.1f} us per call more went by while its "
+                "inputs were set out: work is hidden from the worker's clock"
+            )
         return self._contradiction_of_clocks()
 
     def _contradiction_of_clocks(self) -> str:

@@ -227,6 +227,11 @@ class Watch:
             major_faults=process.major_faults if process else None,
         )
 
+    def main_delay_ns(self) -> int | None:
+        """For how long the first thread has waited for a core: what `read` says of it, and nothing else."""
+        main = numbers_of(self._main.read())
+        return main[1] if len(main) > 1 else None
+
     def close(self) -> None:
         self._machine.remove(self._pid)
         self._stat.close()

@@ -23,9 +23,10 @@ FEWEST_PROCESSES = 2
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How long and how precisely: `budget_s` per case over all processes, `precision` the relative half-width of every
-    interval at which timing stops early. `variables` are set in the environment of the workers,
-    and with `pinned` what runs on one thread stays on one core, another one for each process. After `warm_up_s` no
-    further burst is begun to warm an implementation up; one is run in any case."""
+    interval at which timing stops early. `variables` are set in the environment of the workers, and with `pinned` what
+    runs on one thread stays on one core, another one for each process. After `warm_up_s` no further burst is begun to
+    warm an implementation up; one is run in any case. With `abreast` bursts of what runs on one thread follow each
+    other closely: several of each implementation lie ready, and take turns."""
 
     budget_s: float = 3.0
     processes: int = 3
@@ -35,6 +36,7 @@ class Settings:
     variables: Mapping[str, str] = field(default_factory=dict)
     pinned: bool = False
     warm_up_s: float = 0.05
+    abreast: bool = False
 
 
 @dataclass(frozen=True, slots=True)

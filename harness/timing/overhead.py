@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.plan import Task
 from harness.registry import Registry
-from harness.stage import Stage
+from harness.stage import Asked, Stage
 from harness.timing.audit import Cost, Overhead
 from harness.timing.evidence import Reading, Watch, peak_bytes, reset_peak, resident_bytes
 from harness.timing.groups import Group, Settings, Side
@@ -32,6 +32,7 @@ that, estimates 20 to 30 us too small had honest kernels of 190 us accused, 7 of
 RESAMPLES = 200
 UNSURE = 0.95
 
+Unclaimed = tuple[float, float, float, float]
 Place = tuple[str, str, str, str]
 Overheads = dict[Place, Overhead]
 """By backend, interpreter, operator and case: which plugins a worker is to import later makes no difference."""
@@ -43,18 +44,21 @@ def place_of(group: Group, backend: str, side: Side | None) -> Place:
     return backend, python, group.operator.name, group.case.id
 
 
-def overhead_of(stage: Stage, nothing: Task, registry: Registry, settings: Settings, watch: Watch) -> Overhead:
-    """The slope over the number of calls, and what is left: a request as such costs, and so does each call."""
+def overhead_of(
+    stage: Stage, nothing: Task, registry: Registry, settings: Settings, watch: Watch, *, ready: bool = False
+) -> Overhead:
+    """The slope over the number of calls, and what is left: a request as such costs, and so does each call. `ready`: of
+    requests whose calls are set out before their first step."""
     # as many as a burst has, and as few as make a difference
     fewest = 1 if stage.calls_at_once == 1 else READINGS + 1
     few, many = fewest, (READINGS + 1) * stage.calls_at_once
-    seen: dict[int, list[tuple[float, float, float]]] = {few: [], many: []}
+    seen: dict[int, list[Unclaimed]] = {few: [], many: []}
     start = time.monotonic()
     for number in itertools.count():
         # in turn: the first requests of a process take longer, and would make a call seem to cost nothing
         for calls, readings in ((few, fewest), (many, READINGS + 1)):
             samples = [list(range(part, calls, readings)) for part in range(readings)]
-            unclaimed = _unclaimed_by_nothing(stage, nothing, registry, settings, watch, samples, number)
+            unclaimed = _unclaimed_by_nothing(stage, nothing, registry, settings, watch, samples, number, ready)
             if number > 0:
                 seen[calls].append(unclaimed)
         if number >= FEWEST_OVERHEADS:
@@ -63,7 +67,8 @@ def overhead_of(stage: Stage, nothing: Task, registry: Registry, settings: Setti
             if calls_cost.unsure_ns <= limit_ns or spent_s > MOST_OVERHEAD_S:
                 break
     # one answer is copied twice, to see whether it still stands
-    return Overhead(calls_cost, _cost(seen, 1, few, many, 1), _cost(seen, 2, few, many))
+    copying, beside = _cost(seen, 1, few, many, 1), _cost(seen, 2, few, many)
+    return Overhead(calls_cost, copying, beside, _cost(seen, 3, few, many) if ready else Cost(0.0, 0.0))
 
 
 def _unclaimed_by_nothing(
@@ -74,9 +79,10 @@ def _unclaimed_by_nothing(
     watch: Watch,
     samples: Sequence[Sequence[int]],
     number: int,
-) -> tuple[float, float, float]:
-    """What one request of calls that do nothing takes until the calls are over, while answers are copied, and beside a
-    device's own time, in ns."""
+    ready: bool,
+) -> Unclaimed:
+    """What one request of calls that do nothing takes until the calls are over, while answers are copied, beside a
+    device's own time, and before its first step, in ns."""
     # after a pause and with fresh inputs, as in a burst: the first steps of a process take longer then
     stage.touch(np.random.default_rng(number), range(sum(map(len, samples))))
     # and with fresh pages: what works takes those that the last inputs lay in, and new ones have to be faulted
@@ -84,14 +90,16 @@ def _unclaimed_by_nothing(
     time.sleep(SETTLE_S)
     readings: list[Reading] = []
     read = partial(_read, watch, readings)
-    asked = stage.ask(nothing, registry, samples, settings.deadline_s, poison=False, called=read)
+    asked = Asked(stage, nothing, registry, [samples], settings.deadline_s, poison=False, ready=ready)
+    received = asked.step(read, None)
     read()
     waited = readings[1].minus(readings[0]).main_delay_ns or 0
-    elapsed, claim = asked.elapsed, claimed(asked.reply)
+    elapsed, claim = received.elapsed, claimed(received.reply)
     return (
-        elapsed.calls_ns - sum(asked.reply.wall_ns),
+        elapsed.calls_ns - sum(received.reply.wall_ns),
         elapsed.copying_ns - elapsed.late_copying_ns - waited,
         claim.wall_ns - claim.time_ns,
+        asked.opening_ns,
     )
 
 
@@ -115,9 +123,7 @@ def _read(watch: Watch, readings: list[Reading]) -> None:
     readings.append(watch.read())
 
 
-def _cost(
-    seen: Mapping[int, Sequence[tuple[float, float, float]]], part: int, few: int, many: int, more: int = 0
-) -> Cost:
+def _cost(seen: Mapping[int, Sequence[Unclaimed]], part: int, few: int, many: int, more: int = 0) -> Cost:
     """The line through what requests of few and of many calls took in one part, each with so many `more`; and by how
     much its slope grows when the requests are drawn again."""
     rng = np.random.default_rng(0)

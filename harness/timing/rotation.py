@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from harness.heavy import timed_inputs
 from harness.judge.truth import Truth, generator
-from harness.stage import timed_inputs
 from harness.timing.groups import Group
 from harness.timing.turn import READINGS
 
+Samples = list[list[int]]
+"""Of each reading of a burst, which input sets its calls get."""
 MOST_CALLS = 16
 MOST_INPUT_BYTES = 1 << 22
 """Inputs of one reading may take so many bytes, if they are more than one call's."""
@@ -23,10 +27,21 @@ def draw_calls(group: Group, seed: int, process: int) -> list[Truth]:
     return [group.call(inputs, group.blank.expected.shape) for inputs in drawn]
 
 
-def each_once(sets: int, count: int, rng: np.random.Generator) -> list[list[int]]:
+def deal(sets: int, counts: Sequence[int], bursts: int, rng: np.random.Generator) -> list[list[Samples]]:
+    """The input sets of so many bursts for each of several implementations, with `counts` calls a reading: each set at
+    most once, whoever gets it."""
+    left = [int(index) for index in rng.permutation(sets)]
+    dealt = []
+    for count in counts:
+        taken, left = left[: bursts * (READINGS + 1) * count], left[bursts * (READINGS + 1) * count :]
+        readings = [taken[first : first + count] for first in range(0, len(taken), count)]
+        dealt.append([readings[first : first + READINGS + 1] for first in range(0, len(readings), READINGS + 1)])
+    return dealt
+
+
+def each_once(sets: int, count: int, rng: np.random.Generator) -> Samples:
     """The input sets of a burst's readings, `count` a reading and each set at most once: nothing can be remembered."""
-    chosen = rng.permutation(sets)[: (READINGS + 1) * count]
-    return [[int(index) for index in reading] for reading in chosen.reshape(READINGS + 1, count)]
+    return deal(sets, [count], 1, rng)[0][0]
 
 
 def input_sets(group: Group) -> int:

@@ -70,6 +70,19 @@ def choose(
     return found
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Books:
+    """What the kernel's books say of a request: for how long the worker's first thread, and all of them, ran until the
+    calls were over; and for how long that thread, and the supervisor's, waited for a core until then and from then on.
+    In ns; what is not known of waiting is 0."""
+
+    on_core_ns: tuple[int | None, int | None]
+    calls_delay_ns: int
+    copying_delay_ns: int
+    own_calls_ns: int
+    own_copying_ns: int
+
+
 class Turn:
     """The state of one implementation in one process."""
 
@@ -87,32 +100,31 @@ class Turn:
         self._put_by = 0
         self._responses_before = len(timing.responses)
 
-    def audit_request(self, received: Received, phases: Sequence[tuple[Evidence, Evidence]], calls: int) -> None:
-        """One request by the supervisor's clocks, beside what the worker claims; `phases` are the calls and the
-        copying, each as the worker's process and as our own had it. Of one reading it is a short request."""
-        self._respond(received, phases, calls)
+    def audit_request(self, received: Received, books: Books, calls: int) -> None:
+        """One request, or a step of one, by the supervisor's clocks, beside what the worker claims. Of one reading it
+        is a short request."""
+        self._respond(received, books, calls)
         if len(received.reply.wall_ns) == 1:
             self.timing.challenge_ns += received.elapsed.all_ns
             return
         self.timing.elapsed_ns += received.elapsed.all_ns
-        waited = [sum(one.main_delay_ns or 0 for one in phase) for phase in phases]
-        reply, during = received.reply, phases[0][0]
-        on_core = during.main_run_ns, during.run_ns
-        self.audit.add(received.elapsed, claimed(reply), calls, on_core, max(1, len(reply.answers)), Elapsed(*waited))
+        waited = Elapsed(books.calls_delay_ns + books.own_calls_ns, books.copying_delay_ns + books.own_copying_ns)
+        reply = received.reply
+        self.audit.add(received.elapsed, claimed(reply), calls, books.on_core_ns, max(1, len(reply.answers)), waited)
 
-    def _respond(self, received: Received, phases: Sequence[tuple[Evidence, Evidence]], calls: int) -> None:
+    def _respond(self, received: Received, books: Books, calls: int) -> None:
         """Keep a request for the audit's own time."""
         elapsed, wall_ns, own = received.elapsed, received.reply.wall_ns, self.audit.overhead
         answers = len(received.reply.answers)
         # the supervisor may also have waited before there was anything to do
         unclaimed = elapsed.calls_ns - sum(wall_ns) - own.calls.of(calls)
-        copying = elapsed.copying_ns - elapsed.late_copying_ns - (phases[1][0].main_delay_ns or 0)
+        copying = elapsed.copying_ns - elapsed.late_copying_ns - books.copying_delay_ns
         self.timing.responses.append(
             Response(
                 calls // len(wall_ns),
                 tuple(wall_ns),
                 unclaimed - min(elapsed.late_calls_ns, max(0.0, unclaimed)),
-                phases[0][0].main_delay_ns or 0,
+                books.calls_delay_ns,
                 copying - own.copying.of(answers) if answers == calls + 1 else None,
                 own.calls.call_ns,
                 own.copying.call_ns,
