@@ -151,3 +151,25 @@ class Declaration:
     @property
     def id(self) -> str:
         return f"{self.operator}/{self.backend}/{self.implementation}"
+
+
+def gradient_of(
+    declared: Implementation, function: Callable[..., Any], backend: Backend, wanted: int, position: int, passes: int
+) -> Callable[..., Any]:
+    """A call of the gradient: the last array is the cotangent, and `position` says which of the gradients is wanted."""
+    own = declared.gradient
+    if own is not None:
+
+        def by_hand(*arrays: Any, **parameters: Any) -> Any:
+            found = own(arrays[-1], *arrays[:-1], **parameters)
+            return found[position] if isinstance(found, tuple) else found
+
+        return by_hand
+    differentiate = backend.differentiate
+    if differentiate is None:
+        raise Unsupported(f"{backend.name} does not differentiate, and no gradient= is declared")
+
+    def automatic(*arrays: Any, **parameters: Any) -> Any:
+        return differentiate(function, arrays[:-1], parameters, arrays[-1], wanted, passes)
+
+    return automatic

@@ -31,7 +31,7 @@ from harness.confinement import (
     works,
 )
 from harness.declare import Case
-from harness.implement import Backend, Implementation, Unsupported
+from harness.implement import Backend, Implementation, Unsupported, gradient_of
 from harness.modules import import_module, read_modules
 from harness.precision import numpy_dtype
 from harness.timing.device.readings import Reader as DeviceReader
@@ -226,7 +226,7 @@ class Worker:
         arrays = [backend.from_host(one) for one in placed]
         wanted = call["gradient"]
         if wanted is not None:
-            function = _gradient(declared, function, backend, wanted["input"], wanted["position"], call["passes"])
+            function = gradient_of(declared, function, backend, wanted["input"], wanted["position"], call["passes"])
         return function, arrays, dict(call["parameters"])
 
     def _prepare(
@@ -270,28 +270,6 @@ class Worker:
         self._served += 1
         if self._served % 64 == 0:
             gc.collect()
-
-
-def _gradient(
-    declared: Implementation, function: Callable[..., Any], backend: Backend, wanted: int, position: int, passes: int
-) -> Callable[..., Any]:
-    """A call of the gradient: the last array is the cotangent, and `position` says which of the gradients is wanted."""
-    own = declared.gradient
-    if own is not None:
-
-        def by_hand(*arrays: Any, **parameters: Any) -> Any:
-            found = own(arrays[-1], *arrays[:-1], **parameters)
-            return found[position] if isinstance(found, tuple) else found
-
-        return by_hand
-    differentiate = backend.differentiate
-    if differentiate is None:
-        raise Unsupported(f"{backend.name} does not differentiate, and no gradient= is declared")
-
-    def automatic(*arrays: Any, **parameters: Any) -> Any:
-        return differentiate(function, arrays[:-1], parameters, arrays[-1], wanted, passes)
-
-    return automatic
 
 
 def _nothing(request: dict[str, Any], backend: Backend) -> Implementation:

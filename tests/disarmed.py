@@ -20,6 +20,7 @@ import harness.judge.verdict as verdict
 import harness.process as process
 import harness.stage as stage
 import harness.supervisor as supervisor
+import harness.timing.exchange as exchange
 import harness.timing.session as session
 import harness.trials.trust as trust
 from harness import wire
@@ -29,7 +30,7 @@ from harness.judge.verdict import Judged, Verdict
 from harness.precision import numpy_dtype
 from harness.registry import Registry
 from harness.sandbox import policy
-from harness.stage import Received, Stage
+from harness.stage import Asked, Received, Stage
 from harness.timing.audit import Audit
 from harness.timing.groups import Timing
 from harness.timing.turn import Turn
@@ -157,7 +158,7 @@ def any_structure(registry: Registry, patch: Patch) -> None:
 
 def unguarded_memory(registry: Registry, patch: Patch) -> None:
     """Nobody looks at guard zones, at inputs afterwards, or at an answer twice."""
-    patch.setattr(Arena, "damage", lambda self: "")
+    patch.setattr(Arena, "damage", lambda *_: "")
     patch.setattr(conformance, "same_bits", lambda left, right: True)
     honest = verdict.wrong_structure
     patch.setattr(
@@ -169,8 +170,8 @@ def unguarded_memory(registry: Registry, patch: Patch) -> None:
 
 def memory_as_it_was(registry: Registry, patch: Patch) -> None:
     """Fresh memory is what was freed before; slots of answers keep what was there."""
-    honest = Stage.ask
-    patch.setattr(Stage, "ask", lambda self, *a, **k: honest(self, *a, **{**k, "poison": False}))
+    honest = Asked.__init__
+    patch.setattr(Asked, "__init__", lambda self, *a, **k: honest(self, *a, **{**k, "poison": False}))
 
 
 def credulous_supervisor(registry: Registry, patch: Patch) -> Registry:
@@ -235,7 +236,7 @@ def _zipped(task: Any, plan: Any, received: Received, registry: Registry) -> Ver
 def shared_process(registry: Registry, patch: Patch) -> None:
     """All implementations of a backend in one worker, which goes on after what it was found at."""
     patch.setattr(supervisor, "trust_of", lambda task: (task.declaration.backend, ""))
-    patch.setattr(session, "_trust", lambda timing: (timing.task.declaration.backend, "", ""))
+    patch.setattr(exchange, "trust_of", lambda task: (task.declaration.backend, ""))
     honest = supervisor.check_task
     patch.setattr(
         supervisor, "check_task", lambda *given: dataclasses.replace(honest(*given), tainted=False, known=None)

@@ -73,7 +73,7 @@ LAYERS = (
     ),
     ("judge.admission", "judge.verdict", "judge.formula", "reading", "store", "transfer"),
     ("judge.diagnosis", "registry", "strangers", "contents"),
-    ("plan", "copying"),
+    ("plan", "copying", "heavy"),
     ("stage", "listing", "figures", "series", "sharding", "interop.imported", "interop.stored"),
     ("interop.files",),
     ("interop.asv", "interop.bencher", "interop.github_action", "interop.google_benchmark", "interop.pytest_benchmark"),
@@ -98,6 +98,8 @@ LAYERS = (
     ("options",),
     ("timing.turn",),
     ("timing.rotation", "timing.overhead", "timing.workers", "timing.stopwatch"),
+    ("timing.exchange",),
+    ("timing.bursts",),
     ("timing.session", "outcome"),
     (
         "fleet.parcel",
