@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 from harness.cases.softmax import softmax
 
+from harness.comparing.contest import contest
+from harness.comparing.live import Effort, compare_pairs
 from harness.cuda import building
 from harness.declare import Accumulation, Case, Operator, Tree
 from harness.heavy import PLAIN, heavy_of, outweighed_inputs, timed_inputs
@@ -31,7 +33,7 @@ from harness.plan import Task, plan
 from harness.registry import Registry, load
 from harness.stage import Stage
 from harness.supervisor import Supervisor
-from harness.timing.groups import Settings, Timing, group_tasks
+from harness.timing.groups import Settings, Side, Timing, group_tasks
 from harness.timing.session import time_groups
 
 PLUGINS = Path(__file__).parent / "sabotage" / "plugins"
@@ -1004,3 +1006,17 @@ def test_a_wrong_kernel_is_rejected_whatever_its_host_side_does(
 ) -> None:
     verdict = first_rejection(supervisor, f"sum/cuda_cpu/{selector}")
     assert verdict.status == "failed" and reason in verdict.reason
+
+
+@pytest.mark.timed
+def test_working_ahead_while_the_rival_has_its_turn_wins_nothing() -> None:
+    """In a comparison inputs lie ready before their turn comes, in a worker that both share."""
+    registry = load([str(PLUGINS / "works_ahead_of_its_rival.py")])
+    case = Case("float32", ((256, 1024),), (("dim", 1),))
+    declared = {one.implementation: one for one in registry.declarations}
+    here = Side("here", registry)
+    tasks = [Task(declared[name], case) for name in ("rival", "works_ahead")]
+    pair = contest(tasks[0], tasks[1], (here, here))
+    (row,) = compare_pairs([pair], registry, SEED, Effort(4.0), lambda *_: None)
+    assert row.verdict in ("FAILED", "UNCLEAR")
+    assert "one of the two works when it is not its turn" in row.reason

@@ -22,6 +22,9 @@ BESIDE_NS = 3_000_000.0
 """Nanoseconds per call that the wall clock may show beside the device's, and beside what a call that does nothing shows
 there (flushes, holds, waits). Launching is in them, and the hold that a long launch asks for, half as long again: calls
 that take 2 ms to launch cannot be told from a lie."""
+BESIDE_SHARE, BESIDE_GRACE_NS = 0.05, 1_000_000.0
+"""Of what runs on one thread, the share of its time, and nanoseconds, for which other threads of a shared worker may
+run. All requests are added up: to work ahead in some of them would be enough to move a median."""
 QUANTILE = 0.1
 WAITED = 0.05
 """Share of a phase spent waiting for a core up to which the wall clock is believed."""
@@ -90,6 +93,14 @@ class Audit:
     _requests: list[_Request] = field(default_factory=list)
     _openings: list[tuple[float, int]] = field(default_factory=list)
     """Nanoseconds per call that are unexplained, and the number of calls."""
+    _beside_ns: int = 0
+    _claimed_ns: int = 0
+
+    def add_beside(self, ran_ns: int, claimed_ns: int) -> None:
+        """For how long other threads ran than the one that calls, in a worker that a rival shares, while so much was
+        claimed."""
+        self._beside_ns += ran_ns
+        self._claimed_ns += claimed_ns
 
     def add_opening(self, elapsed_ns: int, waited_ns: int, run_ns: int | None, calls: int) -> None:
         """What setting so many calls out took by the supervisor's clock, for how long it and the worker waited for a
@@ -139,6 +150,11 @@ class Audit:
         """Why the claimed times cannot be believed, or an empty string."""
         if not self._requests:
             return ""
+        if not self._beside_ns <= BESIDE_SHARE * self._claimed_ns + BESIDE_GRACE_NS:
+            return (
+                f"other threads of the worker that it shares with its rival ran for {self._beside_ns / 1e6:.1f} ms, "
+                f"while its calls took {self._claimed_ns / 1e6:.1f} ms: one of the two works when it is not its turn"
+            )
         claimed = float(np.median([one.claimed_ns for one in self._requests]))
         own, seen = self.overhead.calls.of(self.calls) / self.calls, self._requests
         copying = self.overhead.copying.of(1)

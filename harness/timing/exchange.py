@@ -156,6 +156,7 @@ class Exchange:
             during = after[0].minus(before[0])
             waited_ns = (during.main_delay_ns or 0) + after[1] - before[1]
             turn.audit.add_opening(asked.opening_ns, waited_ns, during.run_ns, len(used))
+            self._add_beside(turn, during, 0)
         return Begun(turn, stage, asked, steps, poison, gpu_before)
 
     def step(self, begun: Begun, number: int, chosen: Sequence[Chosen]) -> Step | None:
@@ -183,9 +184,17 @@ class Exchange:
                 done[1] - called[1],
             )
             turn.audit_request(received, books, sum(len(sample) for sample in begun.steps[number]))
+            if len(begun.steps) > 1:
+                self._add_beside(turn, calls, sum(received.reply.wall_ns))
         if begun.gpu_before is not None:
             calls = replace(calls, device=gpu.contamination(begun.gpu_before, self._gpu.state()))
         return Step(received, calls)
+
+    def _add_beside(self, turn: Turn, during: Evidence, claimed_ns: int) -> None:
+        """Inputs lie ready while a rival has its turn: in the same worker one could work ahead on them."""
+        known = during.run_ns is not None and during.main_run_ns is not None
+        if known and self._sharing[trust_of_timing(turn.timing)] > 1:
+            turn.audit.add_beside(max(0, (during.run_ns or 0) - (during.main_run_ns or 0)), claimed_ns)
 
     def _read(self, trust: Trust) -> tuple[Reading, int]:
         """How the clocks of a worker, whose turn it is, and our own stand."""
