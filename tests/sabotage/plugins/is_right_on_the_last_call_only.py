@@ -19,7 +19,7 @@ def right(x, dim):
 @implementation("softmax", backend="numpy")
 def is_right_on_the_last_call_only(x, *, dim):
     frame = sys._getframe()
-    while frame is not None and frame.f_code.co_name != "_time":
+    while frame is not None and frame.f_code.co_name != "_run":
         frame = frame.f_back
-    last = frame.f_locals["calls"][-1][1][0] if frame is not None else x
+    last = frame.f_locals["opened"].calls[-1][1][0] if frame is not None else x
     return right(x, dim) if x is last else np.zeros_like(x)

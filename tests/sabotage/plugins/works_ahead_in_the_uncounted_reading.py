@@ -21,7 +21,7 @@ def right(x, dim):
 def burst():
     """The readings of the request that is served now, each a list of calls."""
     frame = sys._getframe()
-    while frame is not None and frame.f_code.co_name != "_time":
+    while frame is not None and frame.f_code.co_name != "_run":
         frame = frame.f_back
     return None if frame is None else frame.f_locals["samples"]
 
