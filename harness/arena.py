@@ -97,7 +97,8 @@ class Arena:
             # a worker may have made it longer, which costs nothing and cannot be undone
             if os.fstat(self.descriptor).st_size < size:
                 os.ftruncate(self.descriptor, size)
-            self.memory = np.frombuffer(mmap.mmap(self.descriptor, size), np.uint8)
+            flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)  # all pages at once, which is quicker
+            self.memory = np.frombuffer(mmap.mmap(self.descriptor, size, flags=flags), np.uint8)
 
     def place(self, array: np.ndarray, layout: str = "contiguous") -> Region:
         """Write an array in a layout, with guard zones of NaN around it and NaN in its gaps."""
@@ -105,14 +106,17 @@ class Arena:
         count = int(np.prod(block)) * array.itemsize + lead
         start = self._take(count + 2 * GUARD)
         offset = start + GUARD + lead
-        self.memory[start : offset + count + GUARD] = MARGIN
+        stop = start + count + 2 * GUARD
+        if layout == "strided":  # gaps between all elements
+            self.memory[start:stop] = MARGIN
+        else:
+            self.memory[start:offset] = self.memory[stop - GUARD : stop] = MARGIN
         placed = Placed(offset + first, array.shape, strides, array.dtype.name)
         if array.size:
             target = placed.view(self.memory)
             (target[:1] if layout == "expanded" and array.ndim else target)[...] = (
                 array[:1] if layout == "expanded" and array.ndim else array
             )
-        stop = start + count + 2 * GUARD
         region = Region(start, stop, placed, self.memory[start:stop].copy())
         self._regions.append(region)
         return region

@@ -21,6 +21,7 @@ import harness.process as process
 import harness.stage as stage
 import harness.supervisor as supervisor
 import harness.timing.exchange as exchange
+import harness.timing.rotation as rotation
 import harness.timing.session as session
 import harness.trials.trust as trust
 from harness import wire
@@ -66,7 +67,7 @@ def old_inputs(registry: Registry, patch: Patch) -> Registry:
     honest = conformance.generator
     patch.setattr(conformance, "generator", lambda *_: honest(0, "", 0))
     patch.setattr(Stage, "touch", lambda *_: None)
-    patch.setattr(session, "draw_calls", _one_draw(session.draw_calls))
+    patch.setattr(rotation, "draw_calls", _one_draw(rotation.draw_calls))
     plain = {name: dataclasses.replace(one, properties=()) for name, one in registry.operators.items()}
     patch.setattr(conformance, "_part_of_batch", lambda case: None)
     return dataclasses.replace(registry, operators=plain)

@@ -319,7 +319,7 @@ class Simulated:
     noise = 0.01
     seed = 0
 
-    def __init__(self, registry: Registry, seed: int, settings: Any, process: int, overheads: Any, ahead: Any) -> None:
+    def __init__(self, registry: Registry, seed: int, settings: Any, process: int, *_: Any) -> None:
         self._rng = np.random.default_rng((self.seed, process))
         self._process = process
 

@@ -27,6 +27,7 @@ from harness.timing.alone import alone
 from harness.timing.device.visible import measured_alone
 from harness.timing.groups import Settings
 from harness.timing.overhead import Overheads
+from harness.timing.rotation import Draws
 from harness.timing.session import Session
 from harness.timing.workers import Trust
 
@@ -43,9 +44,12 @@ ROUNDS_IN_BUDGET = 7
 """So many rounds of all tasks are to fit into the budget: with fewer, Student's t is large, and a process's luck is
 drawn too seldom; with more, most of the time goes into what a round takes beside its times, and there are few bursts,
 whose noise is most of it."""
-ONCE_S, FIXED_S, START_S = 0.5, 0.15, 0.05
+OVERHEAD_S = 0.15
+ONCE_S, FIXED_S, START_S = 0.3, 0.15, 0.05
 """What a task takes once (the harness's own cost is measured), what it takes in each round beside its times (inputs are
 drawn, both versions warmed up), and what starting the workers of a round takes; about."""
+MOST_DRAWN_BYTES = 1 << 28
+"""Input sets of so many bytes are kept from one round to the next."""
 LOOK_AGAIN = 1.3
 """Decisions are made when the rounds have grown by this factor: each look at data that grow costs certainty."""
 SUSPECT_P = 0.1
@@ -120,6 +124,7 @@ def _settings(contests: Sequence[Contest], effort: Effort) -> Settings:
         pinned=True,
         warm_up_s=0.0,
         abreast=True,
+        overhead_s=OVERHEAD_S,
     )
 
 
@@ -135,6 +140,7 @@ class _Rounds:
     """For one task in one round."""
     done: int = 0
     _overheads: Overheads = field(default_factory=dict)
+    _draws: Draws = field(default_factory=lambda: Draws(MOST_DRAWN_BYTES))
     _ahead: dict[Trust, WorkerProcess] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -143,8 +149,9 @@ class _Rounds:
     def measure(self, wanted: Sequence[Contest], gate: _Gate, expected_s: float, progress: Progress) -> None:
         """One round of the tasks that are wanted, in random order, as far as the budget goes."""
         started = time.monotonic()
+        seconds = self.seconds + self._spare_s(gate.end - started, expected_s) / len(wanted)
         is_free = self.done >= FEWEST_ROUNDS  # to end, when the time is over
-        session = Session(self.registry, self.seed, self.settings, self.done, self._overheads, self._ahead)
+        session = Session(self.registry, self.seed, self.settings, self.done, self._overheads, self._draws, self._ahead)
         groups = [one.group for one in wanted]
         is_ahead, self._ahead = bool(self._ahead), {}
         measured = []
@@ -162,7 +169,7 @@ class _Rounds:
                 decided = len(gate.contests) - len(gate.open)
                 progress(f"round {self.done + 1}: {one.head.task.id}", decided, len(gate.contests))
                 begun = time.monotonic()
-                session.time_group(one.group, self.seconds, 0.0, answers=1 if self.done == 0 else 0, patience_s=0.0)
+                session.time_group(one.group, seconds, 0.0, answers=1 if self.done == 0 else 0, patience_s=0.0)
                 one.spent_s += time.monotonic() - begun
                 one.rounds += 1
                 measured.append(one)
@@ -173,6 +180,13 @@ class _Rounds:
             for one in measured:
                 one.spent_s += shared / len(measured)
         self.done += 1
+
+    def _spare_s(self, left_s: float, expected_s: float) -> float:
+        """What would be left of the time when as many rounds as fit into it were measured: each gets its part, but none
+        is stretched by more than a half."""
+        if not self.effort.adaptive or self.done < FEWEST_ROUNDS or not 0.0 < expected_s <= left_s:
+            return 0.0
+        return min(left_s / math.floor(left_s / expected_s) - expected_s, 0.5 * expected_s)
 
     def close(self) -> None:
         for worker in self._ahead.values():

@@ -26,7 +26,8 @@ class Settings:
     interval at which timing stops early. `variables` are set in the environment of the workers, and with `pinned` what
     runs on one thread stays on one core, another one for each process. After `warm_up_s` no further burst is begun to
     warm an implementation up; one is run in any case. With `abreast` bursts of what runs on one thread follow each
-    other closely: several of each implementation lie ready, and take turns."""
+    other closely: several of each implementation lie ready, and take turns. What the harness itself costs is
+    measured for about `overhead_s`, unless it is known well before."""
 
     budget_s: float = 3.0
     processes: int = 3
@@ -37,6 +38,7 @@ class Settings:
     pinned: bool = False
     warm_up_s: float = 0.05
     abreast: bool = False
+    overhead_s: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,12 @@ from harness.timing.turn import READINGS, claimed
 
 SETTLE_S = 0.001
 """Pause when the turn passes to another worker, for its thread pool to stop spinning."""
-OVERHEAD_S, MOST_OVERHEAD_S = 0.4, 1.5
+MOST_OVERHEAD_S = 1.5
 FEWEST_OVERHEADS = 6
 """Requests of each kind, of which the first is not counted."""
 SURE_NS, VAGUE_NS = 4_000.0, 40_000.0
-"""No more requests are made once what a call costs is known to the first; after OVERHEAD_S, once it is known to the
-second: what is not known, nobody is accused of."""
+"""No more requests are made once what a call costs is known to the first; after the settings' `overhead_s`, once it is
+known to the second: what is not known, nobody is accused of."""
 QUARTILE = 0.25
 """The lower one over requests is taken: what a busy machine adds would excuse a lie, and the least of few is luck. (By
 that, estimates 20 to 30 us too small had honest kernels of 190 us accused, 7 of 96.)"""
@@ -63,7 +63,7 @@ def overhead_of(
                 seen[calls].append(unclaimed)
         if number >= FEWEST_OVERHEADS:
             calls_cost, spent_s = _cost(seen, 0, few, many), time.monotonic() - start
-            limit_ns = SURE_NS if spent_s <= OVERHEAD_S else VAGUE_NS
+            limit_ns = SURE_NS if spent_s <= settings.overhead_s else VAGUE_NS
             if calls_cost.unsure_ns <= limit_ns or spent_s > MOST_OVERHEAD_S:
                 break
     # one answer is copied twice, to see whether it still stands

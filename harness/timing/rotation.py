@@ -27,6 +27,26 @@ def draw_calls(group: Group, seed: int, process: int) -> list[Truth]:
     return [group.call(inputs, group.blank.expected.shape) for inputs in drawn]
 
 
+class Draws:
+    """The input sets of groups, kept for the next process while they take no more than `most_bytes` together: drawing
+    takes as long as many bursts, and they change before each of them anyway."""
+
+    def __init__(self, most_bytes: int = 0) -> None:
+        self._left_bytes = most_bytes
+        self._kept: dict[tuple[str, str], list[Truth]] = {}
+
+    def calls(self, group: Group, seed: int, process: int) -> list[Truth]:
+        key = group.operator.name, group.case.id
+        if key in self._kept:
+            return self._kept[key]
+        calls = draw_calls(group, seed, process)
+        taken = sum(array.nbytes for call in calls for array in call.inputs)
+        if taken <= self._left_bytes:
+            self._left_bytes -= taken
+            self._kept[key] = calls
+        return calls
+
+
 def deal(sets: int, counts: Sequence[int], bursts: int, rng: np.random.Generator) -> list[list[Samples]]:
     """The input sets of so many bursts for each of several implementations, with `counts` calls a reading: each set at
     most once, whoever gets it."""

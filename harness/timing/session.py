@@ -25,7 +25,7 @@ from harness.timing.exchange import Exchange, is_ready, trust_of_timing
 from harness.timing.groups import Group, Settings, Timing
 from harness.timing.overhead import Overheads, overhead_of, peak_of_call, place_of
 from harness.timing.pinning import SEVERAL_THREADS, is_where_placed, pin, unpin
-from harness.timing.rotation import draw_calls, input_sets
+from harness.timing.rotation import Draws, input_sets
 from harness.timing.turn import FEWEST_BLOCKS, READINGS, Turn
 from harness.timing.workers import Trust, Workers
 
@@ -83,10 +83,11 @@ class Session:
         settings: Settings,
         process: int,
         overheads: Overheads | None = None,
+        draws: Draws | None = None,
         ahead: Mapping[Trust, WorkerProcess] | None = None,
     ) -> None:
-        """`overheads` are those that an earlier session has measured; new ones are added. `ahead` are workers that it
-        has started for this one."""
+        """`overheads` are those that an earlier session has measured, and `draws` its inputs; new ones are added.
+        `ahead` are workers that it has started for this one."""
         self._registry = registry
         self._seed = seed
         self._settings = settings
@@ -94,6 +95,7 @@ class Session:
         self.workers = Workers(registry, settings, ahead or {})
         self._exchange = Exchange(registry, settings, self.workers)
         self._overheads = {} if overheads is None else overheads
+        self._draws = Draws() if draws is None else draws
 
     def start(self, groups: Sequence[Group]) -> None:
         """Start all workers of these groups side by side, as far as there are cores for it."""
@@ -138,7 +140,7 @@ class Session:
         share of the settings' budget, and their precision. At the end so many `answers` are judged for
         certain, each of another reading, and on a busy machine the audit waits for clean bursts for `patience_s`."""
         precision = self._settings.precision if precision is None else precision
-        calls = draw_calls(group, self._seed, self._process)
+        calls = self._draws.calls(group, self._seed, self._process)
         exchange = self._exchange
         exchange.set_out(group.running, calls)
         unpin(self.workers.pids())
