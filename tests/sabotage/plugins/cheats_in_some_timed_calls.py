@@ -19,7 +19,7 @@ def right(x, dim):
 def timed():
     """Whether the request that is served now is one of those that are timed: of four readings, not poisoned."""
     frame = sys._getframe()
-    while frame is not None and frame.f_code.co_name != "_time":
+    while frame is not None and frame.f_code.co_name != "_run":
         frame = frame.f_back
     return (
         frame is not None
