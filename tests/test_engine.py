@@ -12,7 +12,7 @@ import pytest
 from harness.arena import Arena, placed_bytes, slot_bytes
 from harness.declare import LAYOUTS, Accumulation, Case, DeclarationError, Tree, grid
 from harness.implement import Declaration, implementation, implementations_in
-from harness.plan import NothingSelected, Selection, plan, require_match
+from harness.plan import KINDS, NothingSelected, Selection, plan, require_match, tasks
 from harness.registry import Registry, load
 from harness.wire import GUARD, Usage, WireError, parse, reply_from
 
@@ -105,6 +105,21 @@ def test_a_selector_is_a_glob_or_a_prefix(selector: str, chosen: set[int]) -> No
 def test_brackets_of_an_id_stand_for_themselves() -> None:
     assert "a/b/c/float32[7]" in Selection(["a/b/c/float32[7]"])
     assert "a/b/c/float327" not in Selection(["a/b/c/float32[7]"])
+
+
+@pytest.mark.parametrize(
+    "selector",
+    ["", "sum", "/sum/numpy/", "su?/*/builtin", "*x300*", "sum/numpy/b*", "sum/numpy/builtin/float32[33]dim=0", "su"],
+)
+def test_what_is_planned_is_every_task_whose_id_is_selected(selector: str) -> None:
+    """Ids are made only where the selector may reach; that loses none and keeps the order."""
+    for kind in KINDS:
+        everything = [task.id for task in tasks(REGISTRY, kind)]
+        found = [task.id for task in plan(REGISTRY, [selector, "max/*/builtin"], kind)]
+        assert found == [one for one in everything if one in Selection([selector, "max/*/builtin"])]
+        assert [task.id for task in plan(REGISTRY, [selector], kind)] == [
+            one for one in everything if one in Selection([selector])
+        ]
 
 
 def test_every_id_selects_itself_and_nothing_else() -> None:
