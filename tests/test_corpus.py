@@ -183,6 +183,9 @@ def test_an_attack_on_time_is_met_for_its_reason(registry: Registry, attack: Att
         ([1.0], trust.NEUTRALISED, 1),
         ([1.3, 1.0, 1.05], trust.NEUTRALISED, 3),
         ([1.3, 1.3, 1.0, 1.3, 1.3, 1.3, 1.3], trust.GOT_THROUGH, 7),
+        ([3.0, 3.0], trust.GOT_THROUGH, 2),
+        ([3.0, 1.0, 1.05], trust.NEUTRALISED, 3),
+        ([3.0, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3], trust.GOT_THROUGH, 7),
     ],
 )
 def test_a_gain_has_to_last(

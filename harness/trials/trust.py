@@ -35,6 +35,8 @@ MEMORY_BYTES = 4 << 30
 BUDGETS_S = (0.8, 2.0, 4.0, 4.0, 4.0, 4.0, 4.0)
 """Seconds in which an attack and its honest twin are timed; the next where the median of all trials says that it has
 gained: on an idle machine of two cores the ratio of one trial varies by 4 %, beside load by 20 %."""
+PLAIN = 0.6
+"""A gain so large, in each of two trials, needs no third: that is twice as far off as load takes one."""
 WITHIN = 0.1
 """How far a time that is shown may lie below the truth."""
 UNTOUCHED = "sum/numpy/builtin/float32[33]dim=0,values=integers"
@@ -119,9 +121,14 @@ def _run(attack: Attack, registry: Registry, seed: int) -> Outcome:
         if outcome.verdict in (GOT_THROUGH, NEUTRALISED) and outcome.ratio is not None:
             ratios.append(outcome.ratio)
             outcome = judged(attack, outcome.status, outcome.reason, statistics.median(ratios))
-        if outcome.verdict != GOT_THROUGH:
+        if outcome.verdict != GOT_THROUGH or _is_plain(attack, ratios):
             break
     return outcome
+
+
+def _is_plain(attack: Attack, ratios: Sequence[float]) -> bool:
+    """Whether each of two trials or more shows a gain that no load of the machine explains."""
+    return len(ratios) > 1 and all((one if attack.how == "time" else 1.0 / one) <= PLAIN for one in ratios)
 
 
 def run_all(attacks: Sequence[Attack], seed: int, progress: Progress) -> list[Outcome]:
