@@ -27,9 +27,12 @@ demo: $(VENV)/installed
 
 # side by side, one process per core; then, alone on the machine, the tests that take times. What failed is tried once more,
 # alone, and that is said: what another guest of the machine did to a minute is no defect, what fails twice is one. So is
-# a process of pytest that dies (nothing is tried again then).
+# a process of pytest that dies (nothing is tried again then). What was read and compiled once is there for all of them;
+# Python files too, since a worker in its sandbox may write nothing, and would compile what it imports at each start.
 test: $(VENV)/installed
+	@$(BIN)/python -m compileall -q harness cases implementations reports
 	@code=0; \
+	HARNESS_TEST_CACHE=$$(mktemp -d) && export HARNESS_TEST_CACHE && trap 'rm -rf "$$HARNESS_TEST_CACHE"' EXIT; \
 	again() { echo "once more, alone: what failed of the tests that are $$1" \
 		&& $(BIN)/python -m pytest -m "$$1" --last-failed --last-failed-no-failures none; }; \
 	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m 'not timed' \

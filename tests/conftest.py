@@ -78,11 +78,11 @@ def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Declarations and compiled kernels are cached in a folder of this session, not in the developer's; the processes
-    of pytest-xdist share it."""
+    of pytest-xdist share it, and all sessions of `make test` (what lies there is found by its content)."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(shared / "cache")
+    os.environ["XDG_CACHE_HOME"] = os.environ.get("HARNESS_TEST_CACHE") or str(shared / "cache")
     yield
     if before is None:
         del os.environ["XDG_CACHE_HOME"]
