@@ -676,21 +676,10 @@ def test_an_honest_implementation_is_timed(registry: Registry, operator: str, ca
 THIEVES = {
     "stops_the_clock": ("untrusted", "work is hidden from the worker's clock|where a natural number is right"),
     "stops_the_cpu_clock": ("untrusted", "by the kernel's books for all threads|where a natural number is right"),
-    "claims_a_device_clock": ("untrusted", "a device's time from a backend that has no clock of its own"),
-    "does_not_say_when_it_is_done": ("untrusted", "did not say when its calls were over|is no list of"),
-    "slows_the_clock": ("untrusted", "work is hidden from the worker's clock"),
-    "slows_the_clock_a_little": ("untrusted", "work is hidden from the worker's clock"),
-    "works_when_it_is_read": ("untrusted", "work is hidden from the worker's clock"),
-    "hides_work_in_the_time_of_poisoning": ("untrusted", "work is hidden from the worker's clock"),
-    "works_in_place_of_poisoning": ("untrusted", "work is hidden from the worker's clock"),
-    "works_on_another_thread": ("failed", "an answer of a timed call is wrong"),
-    "remembers_addresses": ("failed", "an answer of a timed call is wrong"),
-    "gives_up_after_a_while": ("failed", "an answer of a timed call is wrong"),
-    "saves_its_allocations_when_timed": ("failed", "written again by a later call"),
     "works_in_its_input_when_timed": ("failed", ""),
-    "raises_when_timed": ("error", "RuntimeError: enough"),
     "exits_when_timed": ("crashed", "exited with code 7"),
 }
+"""More of them are rows of the corpus: test_corpus.py times those, and has the same words for each in AT_ONCE."""
 
 
 @pytest.mark.parametrize("thief", THIEVES)
@@ -744,16 +733,6 @@ def test_so_many_answers_are_judged_that_one_wrong_in_three_is_found(registry: R
     (timing,) = groups[0].timings.values()
     assert timing.failure is None
     assert timing.checked >= 9
-
-
-@pytest.mark.parametrize("thief", ["gives_up_adding_after_a_while", "remembers_sums_by_address"])
-@pytest.mark.timed
-def test_a_sum_of_millions_that_is_not_worked_out_is_rejected(registry: Registry, thief: str) -> None:
-    """Where the bound of a full reduction is wider than what 16 changed elements move, nothing is checked."""
-    timing = timings(registry, thief, operator="sum", case=LARGE_SUM, budget_s=0.8)[thief]
-    assert timing.failure is not None, f"it is shown with {timing.interval()}, {timing.checked} answers judged"
-    assert timing.failure[0] in ("failed", "untrusted")
-    assert re.search("an answer of a timed call is wrong|work is hidden", timing.failure[1])
 
 
 LONG_MEANS = [
@@ -856,9 +835,7 @@ def test_remembering_whole_inputs_wins_nothing(registry: Registry) -> None:
     assert thief is None or thief.estimate > 0.9 * honest.estimate
 
 
-@pytest.mark.parametrize(
-    "thief", ["exits_when_timed", "raises_when_timed", "stops_the_clock", "gives_up_after_a_while"]
-)
+@pytest.mark.parametrize("thief", ["exits_when_timed", "stops_the_clock"])
 @pytest.mark.timed
 def test_one_that_cheats_does_not_take_the_others_time(registry: Registry, thief: str) -> None:
     both = timings(registry, "takes_its_time", thief, operator="softmax", case=BENCHMARK, budget_s=0.8)
