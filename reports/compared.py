@@ -10,9 +10,7 @@ import math
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from harness.comparing.verdicts import CLOCKS, VERDICTS, Compared, Comparison
 from harness.whole import replacing, write_whole
@@ -20,6 +18,9 @@ from harness.whole import replacing, write_whole
 from .frame import IDENTITY, Kind, kinds_of, typed
 from .inert import cell, jsonable
 from .words import number, plain, unit_for
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WORST_FIRST = ("FAILED", "SLOWER", "MISSING", "UNCLEAR", "NEW", "FASTER", "SAME")
 IN_WORDS = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from harness.record import COLUMNS, SAMPLE_COLUMNS, STATUSES, Record, Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOMENT = "moment"
 CATEGORY = "category"
@@ -40,10 +41,15 @@ def kinds_of(row: type, special: Mapping[str, Kind]) -> dict[str, Kind]:
 
 def typed(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, Kind]) -> pd.DataFrame:
     """A frame with a column for each of `kinds`, the same dtypes however many rows there are; None becomes <NA>."""
+    # half a second, which most commands need not wait: they make no frame
+    import pandas as pd
+
     return pd.DataFrame({name: _column([row[name] for row in rows], kind) for name, kind in kinds.items()})
 
 
 def _column(values: list[Any], kind: Kind) -> Any:
+    import pandas as pd
+
     if kind == MOMENT:
         # a moment that is none, from a file of somebody else's, is no reason to refuse the rest
         moments = pd.to_datetime(pd.Series(values, dtype=object), utc=True, format="ISO8601", errors="coerce")

@@ -6,9 +6,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from harness.histories import ChangePoint, Histories, History, point_data
 from harness.record import STATUSES
@@ -21,6 +19,9 @@ from harness.shifts import words as machine_words
 from .frame import CATEGORY, IDENTITY, MOMENT, Kind, kinds_of, typed
 from .trend import cuts, parts
 from .words import number, plain, time_words, unit_for
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CLOCKS = {"cpu": "CPU", "wall": "wall"}
 BLOCKS = "▁▂▃▄▅▆▇█"

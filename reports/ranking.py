@@ -6,14 +6,16 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from harness.record import Record, Sample
 from harness.timing.statistics import Blocks, Interval, block_medians, paired_ratio
 
 from .frame import CATEGORY, Kind, typed
 from .report import Report
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)

@@ -272,6 +272,11 @@ def test_import_harness_is_light() -> None:
     assert run_python(f"import sys, harness; print([name for name in {heavy} if name in sys.modules])") == "[]"
 
 
+def test_pandas_is_imported_where_a_frame_is_made_and_not_by_what_a_terminal_or_a_page_shows() -> None:
+    shown = "harness.reports.text, harness.reports.page, harness.reports.compared_table, harness.reports.history"
+    assert run_python(f"import sys, {shown}; print('pandas' in sys.modules)") == "False"
+
+
 def test_a_worker_imports_what_it_runs_with() -> None:
     """Every round of a comparison starts some."""
     idle = ["harness.cuda.building", "harness.cuda.nvrtc", "unittest", "asyncio", "psutil", "pandas"]
