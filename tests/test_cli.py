@@ -269,7 +269,7 @@ def test_a_killed_run_is_resumed_and_loses_nothing(tmp_path: Path) -> None:
     interrupted = start_and_kill(
         tmp_path,
         lambda store, info: len(store.done(info.run_id, "check")) >= 20,
-        *("check", "sum/numpy", "max/numpy", "--seed", "5"),
+        *("check", "sum/numpy/builtin", "max/numpy/builtin", "--seed", "5"),
     )
     with Store.open(str(tmp_path / ".harness" / "results.sqlite")) as store:
         kept = {record.id: record.started_at for record in store.records(interrupted.run_id)}
