@@ -25,7 +25,7 @@ demo: $(VENV)/installed
 	$(BIN)/harness bench $(DEMO) || [ $$? -eq 3 ]
 	@$(BIN)/harness report
 
-# side by side, one process per core; then, alone on the machine, the tests that take times. What failed is tried once more,
+# side by side, one process per core; then, alone on the machine, what depends on times. What failed is tried once more,
 # alone, and that is said: what another guest of the machine did to a minute is no defect, what fails twice is one. So is
 # a process of pytest that dies (nothing is tried again then). What was read and compiled once is there for all of them;
 # Python files too, since a worker in its sandbox may write nothing, and would compile what it imports at each start.

@@ -180,7 +180,6 @@ def test_a_report_of_nothing_is_exit_5_and_says_what_to_type(tmp_path: Path) -> 
     assert "harness bench" in done.stderr
 
 
-@pytest.mark.timed
 def test_bench_times_what_is_right_and_only_that(tmp_path: Path) -> None:
     done = harness(
         tmp_path,
@@ -282,7 +281,6 @@ def test_a_killed_run_is_resumed_and_loses_nothing(tmp_path: Path) -> None:
     assert harness(tmp_path, "check", "--resume").returncode == 5
 
 
-@pytest.mark.timed
 def test_a_run_that_is_killed_while_it_times_keeps_its_samples(tmp_path: Path) -> None:
     case = "dot/numpy/builtin/float32[4096,4096]*"
     interrupted = start_and_kill(
@@ -365,7 +363,6 @@ def test_doctor_says_what_is_here(tmp_path: Path) -> None:
     assert {"backend", "machine", "ceiling"} <= topics
 
 
-@pytest.mark.timed
 def test_what_a_project_has_settled_holds_where_nothing_is_typed(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
         '[tool.harness]\nplugins = ["mine.py"]\nstore = "kept.sqlite"\nseed = 5\nprocesses = 1\nbudget_s = 0.2\n'

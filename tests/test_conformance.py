@@ -122,7 +122,6 @@ def test_a_frame_of_the_run_is_the_contract(run: Run) -> None:
     assert run.samples().empty
 
 
-@pytest.mark.timed
 def test_bench_from_python_gives_times_and_samples(tmp_path: Path) -> None:
     from harness.execute import Options
     from harness.timing.groups import Settings
@@ -139,7 +138,6 @@ def test_bench_from_python_gives_times_and_samples(tmp_path: Path) -> None:
 
 
 @needs_torch
-@pytest.mark.timed
 def test_a_known_acceptance_of_bad_input_is_timed_and_a_known_wrong_answer_is_not(tmp_path: Path) -> None:
     from harness.execute import Options, exit_code
     from harness.timing.groups import Settings

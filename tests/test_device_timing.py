@@ -440,7 +440,6 @@ def test_the_time_of_a_backend_with_a_clock_is_by_that_clock(monkeypatch: pytest
     assert {"slowed by power cap" in (one.contaminated or "") for one in samples} == {True}
 
 
-@pytest.mark.timed
 def test_the_state_of_a_gpu_is_not_asked_for_where_none_is_timed(
     monkeypatch: pytest.MonkeyPatch, store_path: Path
 ) -> None:

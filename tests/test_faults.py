@@ -551,7 +551,6 @@ def test_two_resumes_at_once_do_the_work_once(place: Place) -> None:
         assert set(ids(store.records(run.run_id, "check")).values()) == {1} and run.finished_at is not None
 
 
-@pytest.mark.timed
 def test_a_run_that_ended_between_its_last_readings_and_its_rows_has_them_when_it_is_resumed(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -741,7 +740,6 @@ def test_a_judge_without_memory_is_a_row_that_accuses_nobody(monkeypatch: pytest
         assert judges.check(task).status == "passed"
 
 
-@pytest.mark.timed
 def test_a_clock_that_jumps_by_a_day_changes_nothing(place: Place) -> None:
     (place.folder / "site").mkdir()
     (place.folder / "site" / "sitecustomize.py").write_text(

@@ -458,7 +458,6 @@ def test_one_measurement_at_a_time(theirs: list[str], ours: list[str], waits: bo
             assert not waits or f"(process {holder.pid})" in heard[0]
 
 
-@pytest.mark.timed
 def test_a_plain_bench_waits_for_its_turn_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_LOCKS", str(tmp_path))
     heard: list[str] = []
@@ -583,7 +582,6 @@ def test_nodes_judge_as_this_process_does(cluster: Cluster, tmp_path: Path) -> N
     until(lambda: not cluster.engines())
 
 
-@pytest.mark.timed
 def test_a_case_is_timed_as_a_whole_on_one_node(cluster: Cluster, tmp_path: Path) -> None:
     case = "float32[1024x1024]dim=1"
     store = str(tmp_path / "bench.sqlite")

@@ -161,7 +161,6 @@ def beside_it(x):
 """
 
 
-@pytest.mark.timed
 def test_readings_of_a_case_are_of_one_node_when_one_is_killed_while_it_measures(nodes: Nodes, tmp_path: Path) -> None:
     """One of two nodes takes sixteen times as long: what was taken on both would show it."""
     plugin, operators, store = tmp_path / "by_machine.py", tmp_path / "squares.py", tmp_path / "r.sqlite"
@@ -496,7 +495,6 @@ def test_the_job_of_the_page_is_what_a_node_needs(tmp_path: Path) -> None:
     assert code == 0, error
 
 
-@pytest.mark.timed
 def test_the_commands_of_the_page_from_nothing(postgres: Postgres, tmp_path: Path) -> None:
     """As written, but for the names of the machines, the database (a test's own), and a smaller choice of tasks."""
     with socket.socket() as free:
