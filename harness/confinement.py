@@ -20,6 +20,10 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 
+SHIFTED = 100_000
+"""Bytes that come from the end of the heap, not from a gap in it, nor from pages of their own."""
+
+
 class Raised:
     """An exception in place of an answer."""
 
@@ -78,6 +82,17 @@ def works(backend: Backend) -> bool:
 
 def changes(before: tuple[tuple[str, Any], ...], after: tuple[tuple[str, Any], ...]) -> str:
     return ", ".join(name for (name, was), (_, now) in zip(before, after, strict=True) if was != now)
+
+
+_kept: list[bytearray] = []
+
+
+def shift_memory() -> None:
+    """Have what is allocated from now on begin at another multiple of 16 bytes in each process. The system draws the
+    pages anew for each, and no place within them: whether an array lies at a multiple of 64 bytes, which makes percents
+    of the time, would be the same in all workers of a version, and another for the next version (Mytkowicz et al.,
+    Producing Wrong Data Without Doing Anything Obviously Wrong!, 2009)."""
+    _kept.append(bytearray(SHIFTED + 16 * os.urandom(1)[0]))
 
 
 def limit_memory(limit: int) -> None:

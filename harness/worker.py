@@ -27,6 +27,7 @@ from harness.confinement import (
     is_out_of_memory,
     limit_memory,
     process_state,
+    shift_memory,
     usage_so_far,
     works,
 )
@@ -360,6 +361,7 @@ def main(arguments: list[str]) -> None:
     np.seterr(all="ignore")
     worker = Worker(int(arguments[1]), connection)
     gc.disable()
+    shift_memory()
     gc.freeze()  # what is there now stays: collecting it again and again takes 10 ms each time
     while (request := wire.receive(connection)) is not None:
         try:

@@ -24,6 +24,7 @@ from harness.timing.device import state as gpu
 from harness.timing.evidence import Evidence, Reading
 from harness.timing.groups import Settings, Side, Timing
 from harness.timing.overhead import SETTLE_S
+from harness.timing.pinning import SEVERAL_THREADS
 from harness.timing.rotation import Samples
 from harness.timing.turn import READINGS, Books, Chosen, Turn
 from harness.timing.workers import Trust, Workers
@@ -129,7 +130,8 @@ class Exchange:
         gpu_before = self._gpu.state() if has_timer else None
         fresh = timed_inputs(group.operator, group.case, rng) if group.operator.redraw else None
         if trust != self._last:
-            time.sleep(SETTLE_S)
+            if not self._settings.abreast or turn.threads > SEVERAL_THREADS:
+                time.sleep(SETTLE_S)
             self._last = trust
         # after the pause: a thread of the plugin's has no time to work ahead on the new values
         used = [index for samples in steps for sample in samples for index in sample]

@@ -34,9 +34,10 @@ SHORTEST_READING_NS = 50_000
 MOST_BLOCKS = 400
 FEWEST_TIMED = 2
 """Blocks of a process that are run and timed, whatever they take."""
-POISONED = 0.1
-"""Share of blocks before whose bursts freed memory is overwritten. That costs as much as a kernel, in time that the
-audit cannot tell from hidden work; so their answers are judged, and their times are left out."""
+POISONED, POISONED_ABREAST = 0.1, 0.04
+"""Share of blocks (of comparisons, whose blocks are shorter) before whose bursts freed memory is overwritten. That costs
+as much as a kernel, in time that the audit cannot tell from hidden work; so their answers are judged, and their times
+are left out."""
 NO_OVERHEAD = Overhead(Cost(0.0, 0.0), Cost(0.0, 0.0))
 
 
@@ -159,7 +160,8 @@ class Session:
                 break
             forward = [alive[index] for index in rng.permutation(len(alive))]
             # for a whole block: what it does to the allocator cancels in the pairs
-            poison = block >= FEWEST_TIMED and bool(rng.random() < POISONED)
+            chance = POISONED_ABREAST if self._settings.abreast else POISONED
+            poison = block >= FEWEST_TIMED and bool(rng.random() < chance)
             if not poison and self._settings.abreast and (count := bursts.abreast(exchange, forward)):
                 bursts.steps(exchange, forward, count, block, rng)
                 block += count // 2
