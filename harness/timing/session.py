@@ -35,9 +35,9 @@ MOST_BLOCKS = 400
 FEWEST_TIMED = 2
 """Blocks of a process that are run and timed, whatever they take."""
 POISONED, POISONED_ABREAST = 0.1, 0.04
-"""Share of blocks (of comparisons, whose blocks are shorter) before whose bursts freed memory is overwritten. That costs
-as much as a kernel, in time that the audit cannot tell from hidden work; so their answers are judged, and their times
-are left out."""
+"""Share of blocks (of comparisons, whose blocks are shorter) before whose bursts freed memory is overwritten. That
+costs as much as a kernel, in time that the audit cannot tell from hidden work; so their answers are judged, and their
+times are left out."""
 NO_OVERHEAD = Overhead(Cost(0.0, 0.0), Cost(0.0, 0.0))
 
 
