@@ -22,7 +22,7 @@ from harness.comparing.verdicts import Compared, Comparison
 from harness.plan import plan
 from harness.record import Sample
 from harness.registry import Registry, load
-from harness.timing.groups import Group, Side
+from harness.timing.groups import Group, Settings, Side
 from harness.timing.statistics import student_quantile, student_two_sided
 
 
@@ -385,6 +385,15 @@ def test_a_budget_that_is_spent_leaves_it_unclear(registry: Registry, simulated:
     (row,) = compared(registry, 1, Effort(0.0))
     assert (row.verdict, row.rounds) == ("UNCLEAR", 3)
     assert "raise --budget" in row.reason
+
+
+def test_a_budget_is_used_to_its_end(registry: Registry) -> None:
+    rounds = live._Rounds(registry, 0, Effort(), Settings(), 0.5, done=live.FEWEST_ROUNDS)
+    assert rounds._spare_s(2.3, 0.5) == pytest.approx(2.3 / 4 - 0.5), "four rounds share what no fifth fits into"
+    assert rounds._spare_s(0.99, 0.5) == 0.25, "no round is stretched by more than a half"
+    assert rounds._spare_s(0.4, 0.5) == 0.0
+    rounds.done = 0
+    assert rounds._spare_s(2.3, 0.5) == 0.0, "what a round takes is not known yet"
 
 
 def test_what_is_in_doubt_gets_more_rounds(registry: Registry, simulated: type[Simulated]) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from harness.cases.softmax import softmax
 
-from harness.comparing.contest import contest
+from harness.comparing.contest import Contest, contest
 from harness.comparing.live import Effort, compare_pairs
 from harness.cuda import building
 from harness.declare import Accumulation, Case, Operator, Tree
@@ -985,15 +985,53 @@ def test_a_wrong_kernel_is_rejected_whatever_its_host_side_does(
     assert verdict.status == "failed" and reason in verdict.reason
 
 
+def rivals(plugin: str, base: str, head: str) -> Contest:
+    """Two softmaxes of a plugin file, to be compared in one worker."""
+    registry = load([plugin])
+    case = Case("float32", ((256, 1024),), (("dim", 1),))
+    declared = {one.implementation: one for one in registry.declarations if one.path == plugin}
+    here = Side("here", registry)
+    return contest(Task(declared[base], case), Task(declared[head], case), (here, here))
+
+
 @pytest.mark.timed
 def test_working_ahead_while_the_rival_has_its_turn_wins_nothing() -> None:
     """In a comparison inputs lie ready before their turn comes, in a worker that both share."""
-    registry = load([str(PLUGINS / "works_ahead_of_its_rival.py")])
-    case = Case("float32", ((256, 1024),), (("dim", 1),))
-    declared = {one.implementation: one for one in registry.declarations}
-    here = Side("here", registry)
-    tasks = [Task(declared[name], case) for name in ("rival", "works_ahead")]
-    pair = contest(tasks[0], tasks[1], (here, here))
-    (row,) = compare_pairs([pair], registry, SEED, Effort(4.0), lambda *_: None)
+    plugin = str(PLUGINS / "works_ahead_of_its_rival.py")
+    pair = rivals(plugin, "rival", "works_ahead")
+    (row,) = compare_pairs([pair], load([plugin]), SEED, Effort(4.0), lambda *_: None)
     assert row.verdict in ("FAILED", "UNCLEAR")
     assert "one of the two works when it is not its turn" in row.reason
+
+
+MORTAL = """
+import os
+import numpy as np
+from harness import implementation
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+@implementation("softmax", backend="numpy")
+def lives(x, *, dim):
+    return softmax(x)
+
+calls = []
+
+@implementation("softmax", backend="numpy")
+def dies(x, *, dim):
+    calls.append(1)
+    if len(calls) > 60:
+        os._exit(3)
+    return softmax(x)
+"""
+
+
+def test_who_dies_beside_a_rival_dies_alone(tmp_path: Path) -> None:
+    """What lay ready for the rival is lost with their worker, and no fault of its own."""
+    (tmp_path / "mortal.py").write_text(MORTAL)
+    pair = rivals(str(tmp_path / "mortal.py"), "lives", "dies")
+    (row,) = compare_pairs([pair], load([str(tmp_path / "mortal.py")]), SEED, Effort(2.0), lambda *_: None)
+    assert (row.verdict, pair.base.failure) == ("MISSING", None)
+    assert "in HEAD, while it was timed: crashed: the worker exited with code 3" in row.reason

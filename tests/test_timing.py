@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from harness.timing.ceiling import Ceilings, size_class
 from harness.timing.device import visible
 from harness.timing.device.visible import Gpu
 from harness.timing.groups import Settings, group_tasks
-from harness.timing.rotation import each_once
+from harness.timing.rotation import Draws, deal, each_once
 from harness.timing.statistics import block_medians, median_interval, paired_ratio
 from harness.timing.workers import Workers
 
@@ -194,6 +196,42 @@ def test_a_burst_never_uses_an_input_twice() -> None:
     samples = each_once(64, 16, np.random.default_rng(0))
     flat = [index for reading in samples for index in reading]
     assert len(flat) == len(set(flat)) == 64
+
+
+def test_bursts_that_lie_ready_share_no_input() -> None:
+    dealt = deal(64, [1, 4], 2, np.random.default_rng(0))
+    flat = [[index for burst in one for reading in burst for index in reading] for one in dealt]
+    assert [len(one) for one in flat] == [8, 32]
+    assert len({*flat[0], *flat[1]}) == 40
+    assert [[len(reading) for reading in burst] for burst in dealt[1]] == 2 * [4 * [4]]
+
+
+def test_inputs_are_kept_for_the_next_round_while_there_is_room() -> None:
+    registry = load()
+    small, large = (
+        group_tasks(plan(registry, [f"sum/numpy/builtin/{case}"], "benchmarks"), registry.operators)[0]
+        for case in ("float32[1024x1024]dim=1", "float32[2097152]dim=0,values=integers")
+    )
+    draws = Draws(1 << 24)
+    kept = draws.calls(small, 1, 0)
+    assert draws.calls(small, 1, 1) is kept
+    assert draws.calls(large, 1, 0) is not draws.calls(large, 1, 1), "too large to be kept"
+    assert Draws().calls(small, 1, 0) is not kept
+
+
+def test_memory_begins_at_another_place_in_each_worker() -> None:
+    """Else an array is aligned in all workers of a version as luck has it in one, and otherwise in the next version."""
+    code = (
+        "import numpy as np; from harness.confinement import shift_memory; {}; print(np.empty(90_000).ctypes.data % 64)"
+    )
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TOP_PAD_": str(1 << 25)}
+
+    def places(first: str) -> set[str]:
+        command = [sys.executable, "-c", code.format(first)]
+        return {subprocess.check_output(command, env=environment, text=True) for _ in range(12)}
+
+    assert len(places("shift_memory()")) > 1
+    assert len(places("None")) == 1, "the system draws pages, and no place within them"
 
 
 def staged(shape: tuple[int, ...], dtype: str = "float32") -> tuple[WorkerProcess, Stage]:

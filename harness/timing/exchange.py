@@ -157,15 +157,21 @@ class Exchange:
             after = self._read(trust)
             during = after[0].minus(before[0])
             waited_ns = (during.main_delay_ns or 0) + after[1] - before[1]
-            turn.audit.add_opening(asked.opening_ns, waited_ns, during.run_ns, len(used))
-            self._add_beside(turn, during, 0)
+            # the threads of a pool spin for a while after a call
+            run_ns = during.run_ns if turn.threads <= SEVERAL_THREADS else None
+            turn.audit.add_opening(asked.opening_ns, waited_ns, run_ns, len(used))
+            if len(steps) > 1:
+                self._add_beside(turn, during, 0)
         return Begun(turn, stage, asked, steps, poison, gpu_before)
 
     def step(self, begun: Begun, number: int, chosen: Sequence[Chosen]) -> Step | None:
         """Run a step (they come in order) and have all answers copied if any is `chosen`: nobody knows which, and what
-        copying takes is audited. None if the task is lost."""
+        copying takes is audited. None if the task is lost, or if another one has lost the worker in which it lay ready.
+        """
         turn = begun.turn
         trust = trust_of_timing(turn.timing)
+        if self._stages.get(trust) is not begun.stage:
+            return None
         self._workers.turn_to(trust)
         readings = [self._readings[trust]]
         received = self._guarded(
