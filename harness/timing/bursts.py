@@ -44,9 +44,12 @@ def abreast(exchange: Exchange, turns: Sequence[Turn]) -> int:
     return min(MOST_ABREAST, exchange.sets // max(needed.values())) // 2 * 2
 
 
-def steps(exchange: Exchange, turns: Sequence[Turn], count: int, block: int, rng: np.random.Generator) -> None:
+def steps(
+    exchange: Exchange, turns: Sequence[Turn], count: int, block: int, rng: np.random.Generator, *, kept: bool
+) -> None:
     """So many bursts of each turn lie ready, and run in turn, there and back again, half as many blocks: what drifts
-    within milliseconds cancels in the pairs, too."""
+    within milliseconds cancels in the pairs, too. The first ones are not `kept`: a process has no memory yet for so
+    many answers, and what faulting it in takes is more than many a kernel."""
     begun: list[Begun] = []
     for trust in dict.fromkeys(trust_of_timing(turn.timing) for turn in turns):
         sharing = [turn for turn in turns if trust_of_timing(turn.timing) == trust]
@@ -65,9 +68,9 @@ def steps(exchange: Exchange, turns: Sequence[Turn], count: int, block: int, rng
             one, turn = begun[index], begun[index].turn
             if turn.timing.failure is not None:
                 continue
-            chosen = _now_and_then(one, number, rng)
+            chosen = _now_and_then(one, number, rng) if kept else []
             step = exchange.step(one, number, chosen)
-            if step is not None:
+            if step is not None and kept:
                 judged = _look(one, number, step, chosen, rng)
                 # once there and back is a block for the pairs
                 turn.add_burst(step.received, block + number // 2, back * len(order) + place, judged, step.evidence)

@@ -104,7 +104,10 @@ class Session:
 
     def start_ahead(self, groups: Sequence[Group]) -> dict[Trust, WorkerProcess]:
         """Workers for a next session that times these groups."""
-        return self.workers.started_ahead({trust_of_timing(one): one.side for group in groups for one in group.running})
+        sides = [(trust_of_timing(one), one.side) for group in groups for one in group.running]
+        # neither version always gets the pages that the last worker has left
+        order = np.random.default_rng().permutation(len(sides))
+        return self.workers.started_ahead(dict(sides[index] for index in order))
 
     def measure_overheads(self, groups: Sequence[Group]) -> None:
         """What a call that does nothing costs outside its own reading, before plugins enter the workers."""
@@ -152,7 +155,7 @@ class Session:
         if self._settings.pinned and all(turn.threads <= SEVERAL_THREADS for turn in turns):
             pin(self.workers.pids(), self._seed + self._process)
         end = time.monotonic() + (self._settings.budget_s / self._settings.processes if seconds is None else seconds)
-        block = 0
+        block, is_warm = 0, False
         while block < MOST_BLOCKS:
             alive = [turn for turn in turns if turn.timing.failure is None]
             enough = block >= FEWEST_BLOCKS and all(turn.steady(precision) for turn in alive)
@@ -163,8 +166,9 @@ class Session:
             chance = POISONED_ABREAST if self._settings.abreast else POISONED
             poison = block >= FEWEST_TIMED and bool(rng.random() < chance)
             if not poison and self._settings.abreast and (count := bursts.abreast(exchange, forward)):
-                bursts.steps(exchange, forward, count, block, rng)
-                block += count // 2
+                bursts.steps(exchange, forward, count, block, rng, kept=is_warm)
+                block += count // 2 if is_warm else 0
+                is_warm = True
             else:
                 for position, turn in enumerate(forward if poison else [*forward, *reversed(forward)]):
                     if turn.timing.failure is None:
