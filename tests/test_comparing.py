@@ -409,7 +409,8 @@ def test_what_is_in_doubt_gets_more_rounds(registry: Registry, simulated: type[S
 def test_what_looks_changed_comes_first(
     registry: Registry, simulated: type[Simulated], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clock that makes each task take a hundredth of the budget in a round: four rounds of all, at most."""
+    """A clock that makes each task take a quarter of its budget in a round. What is no suspect after two rounds of all
+    waits."""
     now = [0.0]
     monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: now[0]))
     simulated.luck = 0.02
@@ -424,7 +425,7 @@ def test_what_looks_changed_comes_first(
     rows = compared(registry, 60, Effort(240.0 * 0.6))
     changed = [row for row in rows if row.operator == "dot"]
     others = [row.rounds for row in rows if row.operator != "dot" and row.verdict == "UNCLEAR"]
-    assert 3 <= np.median(others) <= 4
+    assert 2 <= np.median(others) <= 4
     assert changed and max(row.rounds for row in changed) >= 8
     assert sum(row.verdict == "SLOWER" for row in changed) > len(changed) / 2
     assert {row.verdict for row in rows if row.operator != "dot"} <= {"SAME", "UNCLEAR"}

@@ -19,6 +19,7 @@ from harness.comparing.contest import Contest
 from harness.comparing.deciding import FEWEST_ROUNDS, holm_of_part
 from harness.comparing.looking import Looks
 from harness.comparing.pairs import Gathered, compared, gathered, main_ratio, priors_of
+from harness.comparing.pooling import FEWEST_TASKS
 from harness.comparing.verdicts import Compared
 from harness.process import WorkerProcess
 from harness.registry import Registry
@@ -52,7 +53,10 @@ MOST_DRAWN_BYTES = 1 << 28
 """Input sets of so many bytes are kept from one round to the next."""
 LOOK_AGAIN = 1.3
 """Decisions are made when the rounds have grown by this factor: each look at data that grow costs certainty."""
-SUSPECT_P = 0.1
+SCREENED = 2
+"""After so many rounds it is already told what looks changed, where there are enough tasks for a common noise. Nothing
+is decided by that, so that it costs no certainty."""
+SUSPECT_P = 0.2
 """A task whose change is beyond the threshold, and by chance not oftener than this if it were the only one, comes
 before all others: to be certain of it over the whole gate takes more rounds than to suspect it."""
 
@@ -242,6 +246,8 @@ class _Gate:
         for number in due:
             rounds = self.contests[number].rounds
             self._next_look[number] = max(rounds + 1, int(rounds * LOOK_AGAIN + 0.5))
+        if len(self.contests) >= FEWEST_TASKS:
+            self._gather([number for number in self.open if self.contests[number].rounds == SCREENED])
 
     def _is_due(self, number: int) -> bool:
         one = self.contests[number]
@@ -251,17 +257,22 @@ class _Gate:
         """Give every contest a row, with all the certainty that is left."""
         self._decide(self.open, 1.0, final=True)
 
-    def _decide(self, chosen: Sequence[int], share: float, final: bool) -> None:
-        """Give rows to those of the chosen contests that are clear, when a share of the budget is over; at the end to
-        all. The correction is over the whole gate, and so is what is known of the noise, those included that were
-        decided before."""
+    def _gather(self, chosen: Sequence[int]) -> None:
+        """Put together what was measured of the chosen contests, with what all of them tell of the noise."""
         for number in chosen:
             one = self.contests[number]
             self._data[number] = gathered(one.base.samples, one.head.samples)
         priors = priors_of(list(self._data.values()))
         for number in chosen:
-            self._data[number] = data = replace(self._data[number], priors=priors)
-            ratio = main_ratio(data)
+            self._data[number] = replace(self._data[number], priors=priors)
+
+    def _decide(self, chosen: Sequence[int], share: float, final: bool) -> None:
+        """Give rows to those of the chosen contests that are clear, when a share of the budget is over; at the end to
+        all. The correction is over the whole gate, and so is what is known of the noise, those included that were
+        decided before."""
+        self._gather(chosen)
+        for number in chosen:
+            ratio = main_ratio(self._data[number])
             self.contests[number].p_value = 1.0 if ratio is None else ratio.p_value
         adjusted = holm_of_part([one.p_value for one in self.contests], self.effort.gate_tasks)
         for number in chosen:
