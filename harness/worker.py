@@ -86,17 +86,21 @@ class Worker:
         self._state = (*process_state(), ("context of the device", True))
 
     def serve(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            match request["do"]:
+                case "run":
+                    return self._run(request, self._open(request))
+                case "open":
+                    self._opened.pop(request["key"], None)  # its answers make room
+                    self._opened[request["key"]] = self._open(request)
+                    return {}
+                case "step":
+                    return self._run(request, self._opened[request["key"]])
+        except Unsupported as refusal:
+            return {"unsupported": str(refusal)}
         match request["do"]:
             case "read":
                 return {"modules": read_modules(request["modules"], request["placeholders"])}
-            case "run":
-                return self._run(request, self._open(request))
-            case "open":
-                self._opened.pop(request["key"], None)  # its answers make room
-                self._opened[request["key"]] = self._open(request)
-                return {}
-            case "step":
-                return self._run(request, self._opened[request["key"]])
             case "trim":
                 _trim()
                 return {}
@@ -366,8 +370,6 @@ def main(arguments: list[str]) -> None:
     while (request := wire.receive(connection)) is not None:
         try:
             reply = worker.serve(request)
-        except Unsupported as refusal:
-            reply = {"unsupported": str(refusal)}
         except Exception as error:
             kind = "out_of_memory" if is_out_of_memory(error) else "error"
             reply = {"failure": Raised(error).text, "failure_kind": kind}

@@ -200,6 +200,7 @@ def credulous_supervisor(registry: Registry, patch: Patch) -> Registry:
             claimed = (list(filled.get(key) or ()) + [1] * length)[:length]
             # the CPU clock of a process that was forked begins at 0: which one replies first is a race
             filled[key] = [max(0, one) if isinstance(one, int) else one for one in claimed]
+        filled["usage"] = [None] * samples  # and so do its counts of page faults
         filled.setdefault("state_changes", "")
         answers = filled.get("answers") or []
         return honest_reply({**filled, "answers": answers}, len(answers), samples)

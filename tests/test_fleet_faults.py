@@ -161,6 +161,7 @@ def beside_it(x):
 """
 
 
+@pytest.mark.timed
 def test_readings_of_a_case_are_of_one_node_when_one_is_killed_while_it_measures(nodes: Nodes, tmp_path: Path) -> None:
     """One of two nodes takes sixteen times as long: what was taken on both would show it."""
     plugin, operators, store = tmp_path / "by_machine.py", tmp_path / "squares.py", tmp_path / "r.sqlite"

@@ -494,6 +494,7 @@ def test_a_session_that_does_not_ask_for_it_imports_no_engine(pytester: pytest.P
     pytester.runpytest_subprocess(*PLUGIN, "-p", "no:hypothesispytest").assert_outcomes(passed=1)
 
 
+@pytest.mark.timed
 def test_benchmarks_are_replayed_to_pytest_benchmark_where_they_are_right(
     pytester: pytest.Pytester, short: tuple[str, ...]
 ) -> None:

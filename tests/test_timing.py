@@ -221,17 +221,12 @@ def test_inputs_are_kept_for_the_next_round_while_there_is_room() -> None:
 
 def test_memory_begins_at_another_place_in_each_worker() -> None:
     """Else an array is aligned in all workers of a version as luck has it in one, and otherwise in the next version."""
-    code = (
-        "import numpy as np; from harness.confinement import shift_memory; {}; print(np.empty(90_000).ctypes.data % 64)"
-    )
+    code = "import numpy; from harness import confinement as c; c.shift_memory(); print(numpy.empty(9999).ctypes.data % 64)"
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TOP_PAD_": str(1 << 25)}
 
-    def places(first: str) -> set[str]:
-        command = [sys.executable, "-c", code.format(first)]
-        return {subprocess.check_output(command, env=environment, text=True) for _ in range(12)}
-
-    assert len(places("shift_memory()")) > 1
-    assert len(places("None")) == 1, "the system draws pages, and no place within them"
+    command = [sys.executable, "-c", code]
+    places = {subprocess.check_output(command, env=environment, text=True) for _ in range(12)}
+    assert len(places) >= 3, "of four multiples of 16 bytes; without it there are one or two"
 
 
 def staged(shape: tuple[int, ...], dtype: str = "float32") -> tuple[WorkerProcess, Stage]:
