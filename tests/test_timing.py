@@ -221,7 +221,7 @@ def test_inputs_are_kept_for_the_next_round_while_there_is_room() -> None:
 
 def test_memory_begins_at_another_place_in_each_worker() -> None:
     """Else an array is aligned in all workers of a version as luck has it in one, and otherwise in the next version."""
-    code = "import numpy; from harness import confinement as c; c.shift_memory(); print(numpy.empty(9999).ctypes.data % 64)"
+    code = "import numpy, harness.confinement as c; c.shift_memory(); print(numpy.empty(9999).ctypes.data % 64)"
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TOP_PAD_": str(1 << 25)}
 
     command = [sys.executable, "-c", code]
