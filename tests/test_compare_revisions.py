@@ -95,7 +95,9 @@ def test_work_that_is_done_twice_is_slower_and_its_neighbour_is_identical(commit
     assert code == 1, said
     assert verdicts(rows) == {"mine": "SLOWER", "other": "SAME"}
     (mine,) = (row for row in rows if row["implementation"] == "mine")
-    assert isinstance(mine["ratio"], float) and 1.5 < mine["ratio"] < 2.7
+    # twice the work, and what the first result lay in is given back and faulted in again: thrice the page faults
+    assert isinstance(mine["ratio"], float) and 1.5 < mine["ratio"] < 3.3
+    assert mine["page_faults_ratio"] is None or mine["page_faults_ratio"] < 3.3
     assert mine["ratio_low"] > 1.0  # type: ignore[operator]
     assert "beyond the threshold" in str(mine["reason"])
     assert not any(row["identical"] for row in rows if row["implementation"] == "mine")
