@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.wire import GUARD, Placed
+from harness.wire import GUARD, POPULATE, Placed
 
 PAGE = 1 << 20
 MARGIN = 0xFF
@@ -97,8 +97,8 @@ class Arena:
             # a worker may have made it longer, which costs nothing and cannot be undone
             if os.fstat(self.descriptor).st_size < size:
                 os.ftruncate(self.descriptor, size)
-            flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)  # all pages at once, which is quicker
-            self.memory = np.frombuffer(mmap.mmap(self.descriptor, size, flags=flags), np.uint8)
+            mapped = mmap.mmap(self.descriptor, size, flags=mmap.MAP_SHARED | POPULATE)
+            self.memory = np.frombuffer(mapped, np.uint8)
 
     def place(self, array: np.ndarray, layout: str = "contiguous") -> Region:
         """Write an array in a layout, with guard zones of NaN around it and NaN in its gaps."""

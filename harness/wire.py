@@ -6,6 +6,7 @@ Nothing here is pickled. The supervisor checks every field of a reply before it 
 from __future__ import annotations
 
 import json
+import mmap
 import socket
 import struct
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,9 @@ LARGEST_MESSAGE = 16 * 2**20
 MOST_OUTPUTS = 16
 GUARD = 64
 """Bytes of guard zone on either side of every array in shared memory."""
+POPULATE = getattr(mmap, "MAP_POPULATE", 0)
+"""All pages of shared memory at once, on both sides: faulting them one by one takes longer than many a kernel, and the
+first calls would be charged."""
 
 
 class WireError(Exception):

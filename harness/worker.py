@@ -50,9 +50,6 @@ SMALL = 1024
 COMPARED = 1 << 24
 """Bytes of an input up to which a device's copy is read back, to see whether it was changed."""
 
-_POPULATE = getattr(mmap, "MAP_POPULATE", 0)
-"""All pages at once: faulting them one by one takes longer than many a kernel, and the first calls would be charged."""
-
 Call = tuple[Callable[..., Any], list[Any], dict[str, Any]]
 
 
@@ -112,7 +109,7 @@ class Worker:
     def _open(self, request: dict[str, Any]) -> Opened:
         """Set the calls of a request out. Raises Unsupported if the implementation refuses the case."""
         if request["arena_bytes"] != self._memory.size:
-            mapped = mmap.mmap(self._arena, request["arena_bytes"], flags=mmap.MAP_SHARED | _POPULATE)
+            mapped = mmap.mmap(self._arena, request["arena_bytes"], flags=mmap.MAP_SHARED | wire.POPULATE)
             self._memory = np.frombuffer(mapped, np.uint8)
         backend = self._backend(request["backend"])
         reader = self._reader(backend)

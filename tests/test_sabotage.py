@@ -835,7 +835,9 @@ def test_remembering_whole_inputs_wins_nothing(registry: Registry) -> None:
     assert thief is None or thief.estimate > 0.9 * honest.estimate
 
 
-@pytest.mark.parametrize("thief", ["exits_when_timed", "stops_the_clock"])
+@pytest.mark.parametrize(
+    "thief", ["exits_when_timed", "raises_when_timed", "stops_the_clock", "gives_up_after_a_while"]
+)
 @pytest.mark.timed
 def test_one_that_cheats_does_not_take_the_others_time(registry: Registry, thief: str) -> None:
     both = timings(registry, "takes_its_time", thief, operator="softmax", case=BENCHMARK, budget_s=0.8)

@@ -260,8 +260,10 @@ class _Gate:
     def _gather(self, chosen: Sequence[int]) -> None:
         """Put together what was measured of the chosen contests, with what all of them tell of the noise."""
         for number in chosen:
-            one = self.contests[number]
-            self._data[number] = gathered(one.base.samples, one.head.samples)
+            one, known = self.contests[number], self._data.get(number)
+            # what waits while suspects are measured has nothing new
+            if known is None or known.samples != len(one.base.samples) + len(one.head.samples):
+                self._data[number] = gathered(one.base.samples, one.head.samples)
         priors = priors_of(list(self._data.values()))
         for number in chosen:
             self._data[number] = replace(self._data[number], priors=priors)

@@ -68,7 +68,7 @@ def overhead_of(
                 break
     # one answer is copied twice, to see whether it still stands
     copying, beside = _cost(seen, 1, few, many, 1), _cost(seen, 2, few, many)
-    return Overhead(calls_cost, copying, beside, _cost(seen, 3, few, many) if ready else Cost(0.0, 0.0))
+    return Overhead(calls_cost, copying, beside, _cost(seen, 3, few, many))
 
 
 def _unclaimed_by_nothing(
