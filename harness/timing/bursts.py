@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.timing.exchange import Begun, Exchange, Step, trust_of_timing
 from harness.timing.pinning import SEVERAL_THREADS
-from harness.timing.rotation import deal, each_once
+from harness.timing.rotation import Samples, deal, each_once
 from harness.timing.turn import JUDGING_CHANCE, READINGS, Chosen, Turn, choose
 from harness.timing.workers import Trust
 
@@ -24,14 +24,14 @@ PATIENCE_S = 1.0
 
 def burst(exchange: Exchange, turn: Turn, block: int, position: int, rng: np.random.Generator, *, poison: bool) -> None:
     """One burst: change an input set, run, take the times, and judge an answer now and then."""
-    begun = exchange.begin(turn, [each_once(exchange.sets, turn.calls_per_reading, rng)], rng, poison=poison)
-    if begun is not None:
-        chosen = _now_and_then(begun, 0, rng, certain=poison)
-        step = exchange.step(begun, 0, chosen)
-        if step is not None:
-            judged = _look(begun, 0, step, chosen, None if poison else rng)
-            if not poison:  # what is not audited has no time; its answers are judged
-                turn.add_burst(step.received, block, position, judged, step.evidence)
+    samples = each_once(exchange.sets, turn.calls_per_reading, rng)
+    chosen = _now_and_then(samples, rng, certain=poison)
+    ran = _run(exchange, turn, samples, chosen, rng, poison=poison)
+    if ran is not None:
+        begun, step = ran
+        judged = _look(begun, 0, step, chosen, None if poison else rng)
+        if not poison:  # what is not audited has no time; its answers are judged
+            turn.add_burst(step.received, block, position, judged, step.evidence)
 
 
 def abreast(exchange: Exchange, turns: Sequence[Turn]) -> int:
@@ -68,7 +68,7 @@ def steps(
             one, turn = begun[index], begun[index].turn
             if turn.timing.failure is not None:
                 continue
-            chosen = _now_and_then(one, number, rng) if kept else []
+            chosen = _now_and_then(one.steps[number], rng) if kept else []
             step = exchange.step(one, number, chosen)
             if step is not None and kept:
                 judged = _look(one, number, step, chosen, rng)
@@ -81,12 +81,11 @@ def challenge(exchange: Exchange, turn: Turn, rng: np.random.Generator) -> bool:
     and now and then one is looked at."""
     samples = each_once(exchange.sets, turn.calls_per_reading, rng)[:1]
     chosen = choose(samples, rng, 1)
-    begun = exchange.begin(turn, [samples], rng)
-    step = None if begun is None else exchange.step(begun, 0, chosen)
-    if begun is None or step is None:
+    ran = _run(exchange, turn, samples, chosen, rng)
+    if ran is None:
         return False
     if rng.random() < JUDGING_CHANCE:
-        _look(begun, 0, step, chosen, rng)
+        _look(ran[0], 0, ran[1], chosen, rng)
     return turn.timing.failure is None
 
 
@@ -109,11 +108,11 @@ def close_turn(
         samples = each_once(exchange.sets, turn.calls_per_reading, rng)
         # the last and the first: an answer that a later call wrote over is then seen for certain
         chosen = choose(samples, rng, -(-answers // 2) if extra == 0 else 1, last=True)
-        begun = exchange.begin(turn, [samples], rng)
-        step = None if begun is None else exchange.step(begun, 0, chosen)
-        if begun is None or step is None:
+        ran = _run(exchange, turn, samples, chosen, rng)
+        if ran is None:
             return
         if extra == 0:
+            begun, step = ran
             judged = _look(begun, 0, step, chosen, None)
             turn.add_burst(step.received, block, 0, judged, step.evidence)
             turn.judge_kept(answers)
@@ -126,9 +125,24 @@ def close_turn(
         turn.accuse(contradiction, others=others)
 
 
-def _now_and_then(begun: Begun, number: int, rng: np.random.Generator, *, certain: bool = False) -> list[Chosen]:
-    """An answer of a step that is to be looked at, or none."""
-    return choose(begun.steps[number], rng, 1) if certain or rng.random() < JUDGING_CHANCE else []
+def _run(
+    exchange: Exchange,
+    turn: Turn,
+    samples: Samples,
+    chosen: Sequence[Chosen],
+    rng: np.random.Generator,
+    *,
+    poison: bool = False,
+) -> tuple[Begun, Step] | None:
+    """A request of one step; None if the task is lost."""
+    begun = exchange.begin(turn, [samples], rng, poison=poison)
+    step = None if begun is None else exchange.step(begun, 0, chosen)
+    return None if begun is None or step is None else (begun, step)
+
+
+def _now_and_then(samples: Samples, rng: np.random.Generator, *, certain: bool = False) -> list[Chosen]:
+    """An answer of a burst that is to be looked at, or none."""
+    return choose(samples, rng, 1) if certain or rng.random() < JUDGING_CHANCE else []
 
 
 def _look(
