@@ -231,6 +231,12 @@ def test_a_gain_has_to_last(
     assert (outcome.verdict, len(ratios) - len(left)) == (verdict, trials), outcome
 
 
+def test_who_slows_others_down_is_not_excused_by_a_refusal_of_its_own_time() -> None:
+    attack = next(one for one in ATTACKS if one.name == "spins_while_others_run")
+    assert trust.judged(attack, "untrusted", HIDDEN, 1.0).verdict == trust.REJECTED
+    assert trust.judged(attack, "untrusted", HIDDEN, 1.3).verdict == trust.GOT_THROUGH
+
+
 def assert_met(outcome: trust.Outcome) -> None:
     attack = outcome.attack
     said = f"{outcome.verdict}: {outcome.status}: {outcome.reason[:500]} (ratio {outcome.ratio})"

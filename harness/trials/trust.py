@@ -118,7 +118,7 @@ def _run(attack: Attack, registry: Registry, seed: int) -> Outcome:
     ratios: list[float] = []
     for budget_s in BUDGETS_S:
         outcome = _time(attack, registry, seed, budget_s)
-        if outcome.verdict in (GOT_THROUGH, NEUTRALISED) and outcome.ratio is not None:
+        if outcome.verdict in (GOT_THROUGH, NEUTRALISED, REJECTED) and outcome.ratio is not None:
             ratios.append(outcome.ratio)
             outcome = judged(attack, outcome.status, outcome.reason, statistics.median(ratios))
         if outcome.verdict != GOT_THROUGH or _is_plain(attack, ratios):
@@ -156,12 +156,12 @@ def judged(attack: Attack, status: str, reason: str, ratio: float | None = None,
         return Outcome(attack, GOT_THROUGH, status, reason, ratio)
     if status == "missing":
         return Outcome(attack, NOT_RUN, status, reason)
+    gained = ratio is not None and not (
+        ratio >= 1.0 - WITHIN if attack.how == "time" else ratio <= 1.0 / (1.0 - WITHIN)
+    )
+    if gained or (status == "passed" and ratio is None and "passed" not in attack.status):
+        return Outcome(attack, GOT_THROUGH, status, reason, ratio)
     if status == "passed":
-        gained = ratio is not None and not (
-            ratio >= 1.0 - WITHIN if attack.how == "time" else ratio <= 1.0 / (1.0 - WITHIN)
-        )
-        if gained or (ratio is None and "passed" not in attack.status):
-            return Outcome(attack, GOT_THROUGH, status, reason, ratio)
         return Outcome(attack, NEUTRALISED if "passed" in attack.status else UNEXPECTED, status, reason, ratio)
     as_expected = status in attack.status and re.search(attack.reason, reason) is not None
     return Outcome(attack, REJECTED if as_expected else UNEXPECTED, status, reason, ratio)
@@ -243,12 +243,14 @@ def _time(attack: Attack, registry: Registry, seed: int, budget_s: float) -> Out
     after = timed([twin], registry, seed, budget_s) if attack.how == "slow" else []
     twins = (honest, *before, *after)
     accused = next((f"{twin.id}: {one.failure[1]}" for one in twins if one.failure is not None), "")
-    if timing.failure is not None or accused:
-        return judged(attack, *(timing.failure or ("passed", "")), None, accused)
+    failure = timing.failure or ("passed", "")
+    if accused or (timing.failure is not None and attack.how == "time"):
+        return judged(attack, *failure, None, accused)
     if attack.how == "slow":  # before and after: the machine's own drift cancels
         ratios = [1.0 / _ratio(alone, honest) for alone in (*before, *after)]
-        return judged(attack, "passed", "", math.sqrt(math.prod(ratios)))
-    return judged(attack, "passed", "", _ratio(timing, honest))
+        # its own time may be refused: that of its honest twin is shown all the same
+        return judged(attack, *failure, math.sqrt(math.prod(ratios)))
+    return judged(attack, *failure, _ratio(timing, honest))
 
 
 def _ratio(over: Timing, under: Timing) -> float:
