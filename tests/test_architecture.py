@@ -141,6 +141,7 @@ LAYERS = (
         "trials.intervals",
         "trials.noise",
         "trials.ours",
+        "trials.saving",
         "trials.trust",
     ),
     ("trials.showing",),

@@ -3,49 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from harness.comparing import live, pairs
-from harness.comparing.contest import BASE, Contest, contest
 from harness.comparing.deciding import ALPHA, Ratio, holm, percent, ratio_of, verdict_of
 from harness.comparing.live import Effort, compare_pairs
 from harness.comparing.looking import STUDENT, Looks, alpha_by
 from harness.comparing.pairs import deciding_clock, gathered, main_ratio
 from harness.comparing.pooling import Prior, digamma, inverse_trigamma, prior_of, trigamma
 from harness.comparing.verdicts import Compared, Comparison
-from harness.plan import plan
 from harness.record import Sample
 from harness.registry import Registry, load
-from harness.timing.groups import Group, Settings, Side
+from harness.timing.groups import Settings
 from harness.timing.statistics import student_quantile, student_two_sided
+from harness.trials.saving import Simulated, contests, sample, tried
 
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
     return load()
-
-
-def sample(wall_ns: float, cpu_ns: float | None = None, *, process: int = 0, block: int = 0, **more: Any) -> Sample:
-    return Sample(
-        operator="softmax",
-        backend="numpy",
-        implementation="builtin",
-        case="float32[8]dim=0",
-        process=process,
-        block=block,
-        position=0,
-        calls=1,
-        wall_ns=round(wall_ns),
-        cpu_ns=round(wall_ns if cpu_ns is None else cpu_ns),
-        checked=False,
-        **more,
-    )
 
 
 # ---- statistics
@@ -311,78 +291,34 @@ def test_tasks_that_share_the_luck_of_their_rounds_raise_no_more_alarms(luck: fl
 # ---- rounds, with sessions that are made up
 
 
-class Simulated:
-    """In place of a Session: each round has luck of its own, each block noise, each task its own true ratio."""
-
-    ratio: Callable[[str], float] = staticmethod(lambda task: 1.0)  # type: ignore[assignment]
-    luck = 0.003
-    noise = 0.01
-    seed = 0
-
-    def __init__(self, registry: Registry, seed: int, settings: Any, process: int, *_: Any) -> None:
-        self._rng = np.random.default_rng((self.seed, process))
-        self._process = process
-
-    def measure_overheads(self, groups: Sequence[Group]) -> None:
-        return None
-
-    def start(self, groups: Sequence[Group]) -> None:
-        return None
-
-    def start_ahead(self, groups: Sequence[Group]) -> dict[Any, Any]:
-        return {}
-
-    def time_group(self, group: Group, seconds: float, precision: float, *, answers: int, patience_s: float) -> None:
-        base, head = group.timings[BASE], group.timings["head"]
-        ratio = self.ratio(head.task.id) * math.exp(self.luck * self._rng.standard_normal())
-        for block in range(9):
-            drift = math.exp(0.1 * self._rng.standard_normal())
-            for timing, factor in ((base, 1.0), (head, ratio)):
-                time = 1e6 * drift * factor * math.exp(self.noise * self._rng.standard_normal())
-                timing.samples.append(sample(time, process=self._process, block=block))
-
-    def close(self) -> None:
-        return None
-
-
 @pytest.fixture
-def simulated(monkeypatch: pytest.MonkeyPatch) -> type[Simulated]:
-    class Fresh(Simulated):
-        pass
-
-    monkeypatch.setattr(live, "Session", Fresh)
-    return Fresh
+def simulated() -> Simulated:
+    return Simulated()
 
 
-def contests(registry: Registry, count: int) -> list[Contest]:
-    tasks = plan(registry, ["*/numpy"], "benchmarks")
-    side = Side("here", registry)
-    return [contest(task, task, (side, side)) for task in (tasks * count)[:count]]
+def compared(simulated: Simulated, registry: Registry, count: int, effort: Effort, seed: int = 0) -> list[Compared]:
+    return compare_pairs(contests(registry, count), registry, seed, effort, lambda *_: None, simulated.machine)
 
 
-def compared(registry: Registry, count: int, effort: Effort, seed: int = 0) -> list[Compared]:
-    return compare_pairs(contests(registry, count), registry, seed, effort, lambda *_: None)
-
-
-def test_what_is_the_same_is_called_the_same(registry: Registry, simulated: type[Simulated]) -> None:
+def test_what_is_the_same_is_called_the_same(registry: Registry, simulated: Simulated) -> None:
     simulated.luck, simulated.noise = 0.001, 0.002
-    (row,) = compared(registry, 1, Effort(100.0))
+    (row,) = compared(simulated, registry, 1, Effort(100.0))
     assert (row.verdict, row.rounds, row.clock) == ("SAME", 3, "cpu")
     assert row.ratio_low is not None and row.ratio_high is not None and row.ratio_low < row.ratio_high
     assert "no change" in row.reason
 
 
-def test_a_slowdown_is_found_and_a_speedup_too(registry: Registry, simulated: type[Simulated]) -> None:
+def test_a_slowdown_is_found_and_a_speedup_too(registry: Registry, simulated: Simulated) -> None:
     for factor, verdict in ((1.03, "SLOWER"), (1 / 1.03, "FASTER")):
-        simulated.ratio = staticmethod(lambda task, factor=factor: factor)  # type: ignore[assignment]
-        (row,) = compared(registry, 1, Effort(100.0))
+        simulated.ratio = lambda task, factor=factor: factor
+        (row,) = compared(simulated, registry, 1, Effort(100.0))
         assert row.verdict == verdict
         assert "beyond the threshold of +1.0 %" in row.reason
 
 
-def test_a_budget_that_is_spent_leaves_it_unclear(registry: Registry, simulated: type[Simulated]) -> None:
-    simulated.luck = 0.2
-    (row,) = compared(registry, 1, Effort(0.0))
+def test_a_budget_that_is_spent_leaves_it_unclear(registry: Registry, simulated: Simulated) -> None:
+    simulated.luck, simulated.round_s = 0.2, 1.0
+    (row,) = compared(simulated, registry, 1, Effort(0.0))
     assert (row.verdict, row.rounds) == ("UNCLEAR", 3)
     assert "raise --budget" in row.reason
 
@@ -396,9 +332,9 @@ def test_a_budget_is_used_to_its_end(registry: Registry) -> None:
     assert rounds._spare_s(2.3, 0.5) == 0.0, "what a round takes is not known yet"
 
 
-def test_what_is_in_doubt_gets_more_rounds(registry: Registry, simulated: type[Simulated]) -> None:
-    simulated.ratio = staticmethod(lambda task: 1.01 if task.startswith("dot") else 1.03)  # type: ignore[assignment]
-    rows = compared(registry, 60, Effort(100.0))
+def test_what_is_in_doubt_gets_more_rounds(registry: Registry, simulated: Simulated) -> None:
+    simulated.ratio = lambda task: 1.01 if task.startswith("dot") else 1.03
+    rows = compared(simulated, registry, 60, Effort(100.0))
     doubtful = [row.rounds for row in rows if row.operator == "dot"]
     plain = [row.rounds for row in rows if row.operator != "dot"]
     assert {row.verdict for row in rows if row.operator != "dot"} == {"SLOWER"}
@@ -406,23 +342,12 @@ def test_what_is_in_doubt_gets_more_rounds(registry: Registry, simulated: type[S
     assert max(doubtful) == live.MOST_ROUNDS
 
 
-def test_what_looks_changed_comes_first(
-    registry: Registry, simulated: type[Simulated], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_looks_changed_comes_first(registry: Registry, simulated: Simulated) -> None:
     """A clock that makes each task take a quarter of its budget in a round. What is no suspect after two rounds of all
     waits."""
-    now = [0.0]
-    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    simulated.luck = 0.02
-    simulated.ratio = staticmethod(lambda task: 1.04 if task.startswith("dot") else 1.0)  # type: ignore[assignment]
-    time_group = simulated.time_group
-
-    def slow(self: Simulated, *arguments: Any, **more: Any) -> None:
-        now[0] += 0.6
-        time_group(self, *arguments, **more)
-
-    monkeypatch.setattr(simulated, "time_group", slow)
-    rows = compared(registry, 60, Effort(240.0 * 0.6))
+    simulated.luck, simulated.round_s = 0.02, 0.6
+    simulated.ratio = lambda task: 1.04 if task.startswith("dot") else 1.0
+    rows = compared(simulated, registry, 60, Effort(240.0 * 0.6))
     changed = [row for row in rows if row.operator == "dot"]
     others = [row.rounds for row in rows if row.operator != "dot" and row.verdict == "UNCLEAR"]
     assert 2 <= np.median(others) <= 4
@@ -431,72 +356,44 @@ def test_what_looks_changed_comes_first(
     assert {row.verdict for row in rows if row.operator != "dot"} <= {"SAME", "UNCLEAR"}
 
 
-def test_intervals_of_equal_code_miss_as_often_as_they_say(registry: Registry, simulated: type[Simulated]) -> None:
+def test_intervals_of_equal_code_miss_as_often_as_they_say(registry: Registry, simulated: Simulated) -> None:
     """400 simulated comparisons of a task with itself; 5 % is stated."""
     missed = 0
     for seed in range(4):
         simulated.seed = seed
-        rows = compared(registry, 100, Effort(100.0, most_rounds=4, adaptive=False), seed)
+        rows = compared(simulated, registry, 100, Effort(100.0, most_rounds=4, adaptive=False), seed)
         missed += sum(not row.ratio_low <= 1.0 <= row.ratio_high for row in rows)  # type: ignore[operator]
     assert 0.02 <= missed / 400 <= 0.09
 
 
 def test_a_gate_of_two_hundred_is_quiet_and_names_the_one_that_is_slower(
-    registry: Registry, simulated: type[Simulated]
+    registry: Registry, simulated: Simulated
 ) -> None:
     """Ten simulated gates without a change, and ten in which one task of 200 is 3 % slower."""
     slow = contests(registry, 200)[117].head.task.id
     quiet, named = 0, 0
     for seed in range(10):
         simulated.seed = seed
-        simulated.ratio = staticmethod(lambda task: 1.0)  # type: ignore[assignment]
-        rows = compared(registry, 200, Effort(100.0), seed)
+        simulated.ratio = lambda task: 1.0
+        rows = compared(simulated, registry, 200, Effort(100.0), seed)
         quiet += not any(row.verdict in ("SLOWER", "FASTER") for row in rows)
-        simulated.ratio = staticmethod(lambda task: 1.03 if task == slow else 1.0)  # type: ignore[assignment]
-        rows = compared(registry, 200, Effort(100.0), seed)
+        simulated.ratio = lambda task: 1.03 if task == slow else 1.0
+        rows = compared(simulated, registry, 200, Effort(100.0), seed)
         named += [row.id for row in rows if row.verdict == "SLOWER"] == [slow]
     assert quiet >= 9
     assert named >= 9
 
 
-def test_a_gate_that_goes_where_the_doubt_is_finds_as_much_in_less_time(
-    registry: Registry, simulated: type[Simulated], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gate_that_goes_where_the_doubt_is_finds_as_much_in_less_time(registry: Registry) -> None:
     """Forty gates of 24 tasks, one of them 3 % slower; a round of a task and starting its workers take made-up time.
     With six rounds for every task as many are found as in little more than half of that time."""
-    now = [0.0]
-    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    time_group, close = simulated.time_group, simulated.close
-
-    def slow(self: Simulated, *arguments: Any, **more: Any) -> None:
-        now[0] += 1.0
-        time_group(self, *arguments, **more)
-
-    def end(self: Simulated) -> None:
-        now[0] += 0.4
-        close(self)
-
-    monkeypatch.setattr(simulated, "time_group", slow)
-    monkeypatch.setattr(simulated, "close", end)
-    simulated.luck = 0.015
     slower = contests(registry, 24)[12].head.task.id
-    simulated.ratio = staticmethod(lambda task: 1.03 if task == slower else 1.0)  # type: ignore[assignment]
-
-    def gates(effort: Effort) -> tuple[int, float]:
-        """How many name the task, and only that; and the time of all."""
-        found, spent = 0, 0.0
-        for seed in range(40):
-            simulated.seed, now[0] = seed, 0.0
-            rows = compared(registry, 24, effort, seed)
-            found += [row.id for row in rows if row.verdict in ("SLOWER", "FASTER")] == [slower]
-            spent += now[0]
-        return found, spent
-
-    fixed, fixed_s = gates(Effort(1e9, 6, adaptive=False))
-    adaptive, adaptive_s = gates(Effort(3.6 * 24))
-    assert fixed >= 20
-    assert adaptive >= fixed
-    assert adaptive_s < 0.6 * fixed_s
+    made = Simulated(lambda task: 1.03 if task == slower else 1.0, luck=0.015, round_s=1.0, end_s=0.4)
+    fixed = tried(registry, made, 24, 40, Effort(math.inf, 6, adaptive=False), "fixed")
+    adaptive = tried(registry, made, 24, 40, Effort(3.6 * 24), "adaptive")
+    assert fixed.named >= 20
+    assert adaptive.named >= fixed.named
+    assert adaptive.rounds < 0.6 * fixed.rounds
 
 
 # ---- the whole

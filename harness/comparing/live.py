@@ -64,6 +64,17 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Machine:
+    """What measures a round, and the clock that a budget is held against; a simulation brings its own."""
+
+    session: Callable[..., Session] = Session
+    now_s: Callable[[], float] = time.monotonic
+
+
+THIS_MACHINE = Machine()
+
+
+@dataclass(frozen=True, slots=True)
 class Effort:
     """How much may be spent: `budget_s` for all tasks together, timing and starting workers (None: so much for each),
     rounds at most, and the seconds of one task in one round (None: from the budget). With `adaptive` off every task
@@ -88,25 +99,31 @@ class Effort:
 
 
 def compare_pairs(
-    contests: Sequence[Contest], registry: Registry, seed: int, effort: Effort, progress: Progress
+    contests: Sequence[Contest],
+    registry: Registry,
+    seed: int,
+    effort: Effort,
+    progress: Progress,
+    machine: Machine = THIS_MACHINE,
 ) -> list[Compared]:
     """Measure and decide; one row per contest, in their order. A verdict that the budget did not reach is UNCLEAR.
     Nobody else measures on this machine meanwhile."""
     backends = {one.head.task.declaration.backend for one in contests}
     gpus = measured_alone(registry.backends[backend].reserves for backend in backends)
     with alone(gpus, lambda words: progress(words, 0, 0)):
-        return _compared(contests, registry, seed, effort, progress)
+        return _compared(contests, registry, seed, effort, progress, machine)
 
 
 def _compared(
-    contests: Sequence[Contest], registry: Registry, seed: int, effort: Effort, progress: Progress
+    contests: Sequence[Contest], registry: Registry, seed: int, effort: Effort, progress: Progress, machine: Machine
 ) -> list[Compared]:
-    gate = _Gate(contests, effort)
-    rounds = _Rounds(registry, seed, effort, _settings(contests, effort), effort.seconds(max(1, len(contests))))
+    gate = _Gate(contests, effort, machine)
+    seconds = effort.seconds(max(1, len(contests)))
+    rounds = _Rounds(registry, seed, effort, _settings(contests, effort), seconds, machine)
     try:
         while wanted := gate.wanted():
             expected_s = sum(one.spent_s / one.rounds for one in wanted if one.rounds)
-            if rounds.done >= FEWEST_ROUNDS and time.monotonic() + 0.9 * expected_s > gate.end:
+            if rounds.done >= FEWEST_ROUNDS and machine.now_s() + 0.9 * expected_s > gate.end:
                 break
             rounds.measure(wanted, gate, expected_s, progress)
             if effort.adaptive:
@@ -142,6 +159,7 @@ class _Rounds:
     settings: Settings
     seconds: float
     """For one task in one round."""
+    machine: Machine = THIS_MACHINE
     done: int = 0
     _overheads: Overheads = field(default_factory=dict)
     _draws: Draws = field(default_factory=lambda: Draws(MOST_DRAWN_BYTES))
@@ -152,10 +170,11 @@ class _Rounds:
 
     def measure(self, wanted: Sequence[Contest], gate: _Gate, expected_s: float, progress: Progress) -> None:
         """One round of the tasks that are wanted, in random order, as far as the budget goes."""
-        started = time.monotonic()
+        started = self.machine.now_s()
         seconds = self.seconds + self._spare_s(gate.end - started, expected_s) / len(wanted)
         is_free = self.done >= FEWEST_ROUNDS  # to end, when the time is over
-        session = Session(self.registry, self.seed, self.settings, self.done, self._overheads, self._draws, self._ahead)
+        kept = self._overheads, self._draws, self._ahead
+        session = self.machine.session(self.registry, self.seed, self.settings, self.done, *kept)
         groups = [one.group for one in wanted]
         is_ahead, self._ahead = bool(self._ahead), {}
         measured = []
@@ -168,19 +187,19 @@ class _Rounds:
                 goes_on = self.done + 1 < FEWEST_ROUNDS or started + 1.9 * expected_s < gate.end
                 if place == len(wanted) - 1 and goes_on:
                     self._ahead = session.start_ahead(groups)
-                if is_free and time.monotonic() > gate.end:
+                if is_free and self.machine.now_s() > gate.end:
                     break
                 decided = len(gate.contests) - len(gate.open)
                 progress(f"round {self.done + 1}: {one.head.task.id}", decided, len(gate.contests))
-                begun = time.monotonic()
+                begun = self.machine.now_s()
                 session.time_group(one.group, seconds, 0.0, answers=1 if self.done == 0 else 0, patience_s=0.0)
-                one.spent_s += time.monotonic() - begun
+                one.spent_s += self.machine.now_s() - begun
                 one.rounds += 1
                 measured.append(one)
         finally:
             session.close()
         if self.done == 0:  # what the first start of all workers took
-            shared = max(0.0, time.monotonic() - started - sum(one.spent_s for one in measured))
+            shared = max(0.0, self.machine.now_s() - started - sum(one.spent_s for one in measured))
             for one in measured:
                 one.spent_s += shared / len(measured)
         self.done += 1
@@ -203,11 +222,12 @@ class _Gate:
 
     contests: Sequence[Contest]
     effort: Effort
+    machine: Machine
     _data: dict[int, Gathered] = field(default_factory=dict)
     _begin: float = 0.0
 
     def __post_init__(self) -> None:
-        self._begin = time.monotonic()
+        self._begin = self.machine.now_s()
         tasks = max(len(self.contests), self.effort.gate_tasks)
         self._looks = [Looks(tasks) for _ in self.contests]
         self._next_look = [FEWEST_ROUNDS for _ in self.contests]
@@ -224,7 +244,7 @@ class _Gate:
     @property
     def _share(self) -> float:
         """How much of the budget is over."""
-        return (time.monotonic() - self._begin) / max(self.end - self._begin, 1e-9)
+        return (self.machine.now_s() - self._begin) / max(self.end - self._begin, 1e-9)
 
     def wanted(self) -> list[Contest]:
         """What to measure next: what looks changed, if there is any, else all that is open."""
