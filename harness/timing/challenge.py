@@ -22,10 +22,10 @@ until the end.
 What cannot be seen, per call: (1) `hidden` up to half of h, GRACE_NS, SHARE, and how far h was unsure, since the
 harness's own cost varies;
 (2) a 3c-th of CONSTANT_NS, and a third of CONSTANT_SHARE, by a worker that is slow on purpose after short requests, so
-that A seems larger; (3) work while answers are copied, up to half of what copying takes calls that do nothing, and
-COPYING_SHARE (all answers of a judged burst are copied, so that nobody knows which are judged); (4) work shifted
-between readings, up to SHIFTED_SHARE, and what the worker waits for cores, which is taken off before it is called a
-lie. Each limit must be passed by the lower end of a 98 % interval.
+that A seems larger; (3) work while answers are copied, up to half of what copying takes calls that do nothing, how far
+that was unsure, and COPYING_SHARE (all answers of a judged burst are copied, so that nobody knows which are judged);
+(4) work shifted between readings, up to SHIFTED_SHARE, and what the worker waits for cores, which is taken off before
+it is called a lie. Each limit must be passed by the lower end of a 98 % interval.
 
 On a device with its own clock the claims compared here are those of the wall: flushes and holds are in both. A
 challenge of the device's own time needs device memory that the supervisor writes and reads by a handle, so that its own

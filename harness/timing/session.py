@@ -183,8 +183,11 @@ class Session:
             if pid is not None and not is_where_placed(pid):
                 turn.timing.failure = "untrusted", "while it was timed it moved to cores that it was not given"
             if turn.timing.failure is None:
-                others = self._settings.processes > 1
+                others, accused = self._settings.processes > 1, turn.timing.accused
                 bursts.close_turn(exchange, turn, block, rng, answers=answers, patience_s=patience_s, others=others)
+                if turn.timing.accused != accused:  # who judges the next process is not to err in the same way
+                    place = place_of(group, turn.timing.task.declaration.backend, turn.timing.side)
+                    self._overheads.pop(place, None)
 
     def _open(self, group: Group, timing: Timing, calls: list[Truth]) -> Turn | None:
         """Warm an implementation up, and find how many of its calls make up a reading."""
