@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ from harness.reports.text import audit_text
 from harness.plan import plan
 from harness.record import Record, Sample
 from harness.registry import load
-from harness.timing import challenge, overhead
+from harness.timing import bursts, challenge, overhead
 from harness.timing.audit import Audit, Cost
 from harness.timing.challenge import Response, audited_ns, claimed_ns, contradiction, is_conclusive
 from harness.timing.groups import Group, Settings, Timing, group_tasks
-from harness.timing.session import NO_OVERHEAD, time_groups
+from harness.timing.overhead import Overheads
+from harness.timing.session import NO_OVERHEAD, Session, time_groups
 from harness.timing.turn import Turn
 
 MS = 1e6
@@ -267,6 +269,37 @@ def test_what_a_call_costs_the_harness_is_known_as_well_as_it_says(seed: int) ->
     assert overhead._cost({1: seen[4], 4: seen[1]}, 0, 1, 4).unsure_ns > 35_000.0, "a cost below nothing is no cost"
     still = {calls: [(300_000.0 + calls * 35_000.0, 0.0, 0.0)] * 12 for calls in (1, 4)}
     assert overhead._cost(still, 0, 1, 4) == Cost(pytest.approx(300_000.0), pytest.approx(35_000.0), 0.0)
+
+
+def test_copying_may_take_what_it_took_in_the_slowest_spell() -> None:
+    """Four answers and one of them again: 120 us each, while memory is fast, and 260 us later."""
+    fast, slow = [(0.0, 240_000.0, 0.0, 0.0)] * 6, [(0.0, 600_000.0, 0.0, 0.0)] * 6
+    assert overhead._copying_cost({1: fast, 4: slow}, 1, 4) == Cost(0.0, pytest.approx(120_000.0), pytest.approx(0.0))
+    slow[-2:] = [(0.0, 1_300_000.0, 0.0, 0.0)] * 2
+    cost = overhead._copying_cost({1: fast, 4: slow}, 1, 4)
+    assert cost.call_ns == pytest.approx(120_000.0), "the slow ones add nothing to what is taken off"
+    assert cost.call_ns + cost.unsure_ns >= 259_000.0
+
+
+def test_who_is_accused_by_chance_is_not_judged_by_the_same_measurement_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = load([], [])
+    tasks = plan(registry, ["softmax/numpy/builtin/float32[3x33]dim=1"], "conformance")
+    groups = group_tasks(tasks[:1], registry.operators)
+    overheads: Overheads = {}
+
+    def accuse(exchange: Any, turn: Turn, *_: Any, **__: Any) -> None:
+        turn.timing.accused = "it lies"
+
+    for says, left in ((lambda *_, **__: None, 1), (accuse, 0)):
+        monkeypatch.setattr(bursts, "close_turn", says)
+        session = Session(registry, 0, Settings(processes=2, overhead_s=0.0), 0, overheads)
+        try:
+            session.measure_overheads(groups)
+            assert len(overheads) == 1
+            session.time_group(groups[0], 0.0)
+        finally:
+            session.close()
+        assert len(overheads) == left
 
 
 def test_what_is_unknown_of_the_harness_s_own_cost_is_no_accusation() -> None:

@@ -72,11 +72,16 @@ def overhead_of(
             if calls_cost.unsure_ns <= limit_ns or spent_s > MOST_OVERHEAD_S:
                 break
     beside, opening = _cost(seen, 2, few, many), _cost(seen, 3, few, many)
-    # one answer is copied twice, to see whether it still stands
-    copying = _cost(seen, 1, few, many, 1)
-    slow = float(np.quantile([one[1] for one in seen[many]], SLOW)) / (many + 1)
-    copying = replace(copying, unsure_ns=max(copying.unsure_ns, slow - copying.call_ns))
+    copying = _copying_cost(seen, few, many)
     return Overhead(calls_cost, copying, beside, opening)
+
+
+def _copying_cost(seen: Mapping[int, Sequence[Unclaimed]], few: int, many: int) -> Cost:
+    """What copying answers costs, and by how much more it may cost where memory is slow."""
+    # one answer is copied twice, to see whether it still stands
+    cost = _cost(seen, 1, few, many, 1)
+    slow_ns = float(np.quantile([one[1] for one in seen[many]], SLOW)) / (many + 1)
+    return replace(cost, unsure_ns=max(cost.unsure_ns, slow_ns - cost.call_ns))
 
 
 def _unclaimed_by_nothing(
