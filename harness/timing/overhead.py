@@ -1,4 +1,5 @@
-"""What the harness itself adds to a request, measured with calls that do nothing; and the memory that a call needs."""
+"""What the harness itself adds to a request, measured with calls that do nothing but copy their inputs; and the memory
+that a call needs."""
 
 from __future__ import annotations
 

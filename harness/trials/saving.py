@@ -25,9 +25,9 @@ from harness.registry import Registry, load
 from harness.timing.groups import Group, Side
 from harness.trials import binomial
 
-BUDGETS = (3.6, 4.0, 5.0, 6.0)
+BUDGETS = (2.4, 2.6, 3.0, 3.6, 5.0)
 """Rounds' time for each task."""
-ROUNDS = (4, 6, 8, 9, 10, 12, 16)
+ROUNDS = (4, 6, 7, 8, 9, 10, 12)
 BLOCKS = 9
 CALL_NS = 1e6
 DRIFT = 0.1
