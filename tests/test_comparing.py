@@ -389,8 +389,8 @@ def test_a_gate_that_goes_where_the_doubt_is_finds_as_much_in_less_time(registry
     With six rounds for every task as many are found as in little more than half of that time."""
     slower = contests(registry, 24)[12].head.task.id
     made = Simulated(lambda task: 1.03 if task == slower else 1.0, luck=0.015, round_s=1.0, end_s=0.4)
-    fixed = tried(registry, made, 24, 40, Effort(math.inf, 6, adaptive=False), "fixed")
-    adaptive = tried(registry, made, 24, 40, Effort(3.6 * 24), "adaptive")
+    fixed = tried(registry, made, 24, 40, Effort(math.inf, 6, adaptive=False))
+    adaptive = tried(registry, made, 24, 40, Effort(3.6 * 24))
     assert fixed.named >= 20
     assert adaptive.named >= fixed.named
     assert adaptive.rounds < 0.6 * fixed.rounds

@@ -1,7 +1,7 @@
 """The audit's own time of a call: requests with few and with many fresh inputs, the supervisor's clock around each.
 
 A request of K calls takes, by the supervisor's clock, E(K) = A + K * (h + t): A and h are the harness's own (messages,
-arrays made of shared memory), measured by calls that do nothing but copy their inputs (harness.timing.overhead; h is 40
+arrays made of shared memory), measured by calls that do nothing but copy their inputs (harness.timing.overhead; h is 30
 us more after megabytes that leave no cache warm), and t is what is asked for.
 The slope over K is h + t, whatever A is. The many calls are the bursts themselves, four readings of c calls, so that a
 worker that lies in bursts lies here; the few are requests of one reading, woven between them. With E = C + U, where C

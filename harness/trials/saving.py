@@ -112,13 +112,12 @@ class _Session:
 class Found:
     """Of so many gates, how many name what is slower and only that, and the median time for each task, in rounds."""
 
-    effort: str
     gates: int
     named: int
     rounds: float
 
 
-def tried(registry: Registry, made: Simulated, tasks: int, gates: int, effort: Effort, name: str) -> Found:
+def tried(registry: Registry, made: Simulated, tasks: int, gates: int, effort: Effort) -> Found:
     """Gates of tasks that differ by `made.ratio`."""
     slower = {one.head.task.id for one in contests(registry, tasks) if made.ratio(one.head.task.id) != 1.0}
     named, spent_s = 0, []
@@ -127,7 +126,7 @@ def tried(registry: Registry, made: Simulated, tasks: int, gates: int, effort: E
         rows = compare_pairs(contests(registry, tasks), registry, seed, effort, lambda *_: None, made.machine)
         named += {row.id for row in rows if row.verdict in ("SLOWER", "FASTER")} == slower
         spent_s.append(made.now_s)
-    return Found(name, gates, named, statistics.median(spent_s) / tasks / made.round_s)
+    return Found(gates, named, statistics.median(spent_s) / tasks / made.round_s)
 
 
 def times_saved(adaptive: Found, fixed: Sequence[Found]) -> float | None:
@@ -150,7 +149,7 @@ def main(arguments: Sequence[str]) -> int:
     )
 
     def row(effort: Effort, name: str) -> Found:
-        found = tried(registry, made, chosen.tasks, chosen.gates, effort, name)
+        found = tried(registry, made, chosen.tasks, chosen.gates, effort)
         print(
             f"{name:24} {found.rounds:6.1f} rounds a task   {binomial.in_words(found.named, found.gates)}", flush=True
         )
