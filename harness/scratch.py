@@ -112,13 +112,16 @@ def _made(purpose: str) -> tuple[str, int]:
     """A new folder and the descriptor that locks it."""
     while True:
         path = tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-{'-'.join(here()[:2])}-")
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:  # a sweep came in between
+            continue
         # a file system without such locks has none for a sweep either, which then finds nothing to remove
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if Path(path).is_dir():
             return path, descriptor
-        os.close(descriptor)  # a sweep came in between
+        os.close(descriptor)  # or then
 
 
 def _end(path: str, descriptor: int) -> None:

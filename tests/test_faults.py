@@ -16,10 +16,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import readings, record, timed
@@ -377,6 +379,24 @@ def test_folders_of_other_machines_are_let_alone(tmp_path: Path, monkeypatch: py
     monkeypatch.undo()
     (tmp_path / f"{scratch.PREFIX}unmarked").mkdir()
     assert sorted(expected) == list(scratch.abandoned(str(tmp_path)))
+
+
+def test_a_folder_that_a_sweep_took_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made, real = [], tempfile.mkdtemp
+
+    def swept(**more: Any) -> str:
+        made.append(real(**more))
+        if len(made) == 1:
+            os.rmdir(made[0])
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+    with scratch.Scratch("worker") as path:
+        assert made == [made[0], path]
+        assert list(scratch.abandoned(str(tmp_path))) == []
 
 
 def test_worktrees_of_a_killed_comparison_are_forgotten_and_those_of_the_user_are_not(tmp_path: Path) -> None:
